@@ -1,0 +1,31 @@
+# Two commands matter: `make demo` shows it working, `make test` proves it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BACKEND ?= prometheus,datadog
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint clean
+
+$(READY): pyproject.toml
+	@echo "Making the environment in $(VENV) (about a minute)"
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/python -m otel_accubooks.stack.prerequisites
+	@$(BIN)/otel-accubooks demo --backend "$(BACKEND)" $(if $(KEEP),--keep)
+
+test: $(READY)
+	@$(BIN)/python -m otel_accubooks.stack.prerequisites
+	@$(BIN)/python -m pytest
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,1 @@
+"""Observability for Flask applications by OpenTelemetry, without a change of code."""

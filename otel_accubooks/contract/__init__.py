@@ -1,0 +1,1 @@
+"""What is measured: pure typed data, from which everything else is made."""

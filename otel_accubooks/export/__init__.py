@@ -1,0 +1,1 @@
+"""The one exporter of a host: election, collection, and sending by OTLP."""

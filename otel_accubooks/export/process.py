@@ -1,0 +1,181 @@
+"""The exporter: a small process of its own, one for each service on a host.
+
+It adds up what the service's processes recorded and sends it. It ends after the last of them, with the
+last counts sent. Whoever holds the exporter's lock is it; the kernel releases the lock on death.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from pathlib import Path
+
+from otel_accubooks.export.collection import Collection
+from otel_accubooks.export.delta import Acknowledged
+from otel_accubooks.export.resource import instance_id, resource_for
+from otel_accubooks.export.sending import (
+    ExporterError,
+    Pusher,
+    exporter_names,
+    pushers,
+    serve_prometheus,
+)
+from otel_accubooks.export.settings import DEFAULT_INTERVAL_MS, interval_seconds
+from otel_accubooks.recorder.folder import FolderError, StateFolder
+from otel_accubooks.recorder.folding import Folding
+from otel_accubooks.recorder.service import ServiceReader
+from otel_accubooks.recorder.totals import Point
+
+_log = logging.getLogger("otel_accubooks")
+
+LIVENESS_SECONDS = 1.0
+LAST_ATTEMPTS_SECONDS = 30.0
+
+
+class Exporter:
+    """Collects and sends until the service has ended."""
+
+    def __init__(self, folder: StateFolder) -> None:
+        self._folder = folder
+        self._folding = Folding(folder)
+        self._collection = Collection(ServiceReader(folder))
+        self._reading = threading.Lock()
+        self._status = Status(folder.path / "status")
+        self._pushers: list[Pusher] = []
+        self._interval = DEFAULT_INTERVAL_MS / 1000
+        self._listener = _listen(folder)
+
+    def configure(self) -> None:
+        """Makes the exporters that the environment names; what is wrong goes into the status."""
+        try:
+            self._interval = interval_seconds(os.environ)
+        except ValueError as error:
+            self._status.say(str(error))
+        resource = resource_for(instance_id(self._folder.path))
+        try:
+            self._pushers = pushers(os.environ, resource, self._acknowledged)
+            if "prometheus" in exporter_names(os.environ):
+                serve_prometheus(os.environ, resource, self._collect)
+        except (ExporterError, ValueError, OSError) as error:
+            self._status.say(f"metrics are not sent: {error}")
+
+    def _acknowledged(self, name: str) -> Acknowledged:
+        return Acknowledged(self._folder.path / f"acknowledged-{name}")
+
+    def _collect(self) -> list[Point]:
+        with self._reading:
+            self._folding.fold()
+            return self._collection.collect()
+
+    def send(self) -> bool:
+        """Collects and sends once; True if every receiver acknowledged."""
+        points = self._collect()
+        results = [pusher.send(points) for pusher in self._pushers]
+        self._status.sent(all(results))
+        return all(results)
+
+    def _service_lives(self) -> bool:
+        with self._reading:
+            return bool(self._folding.fold()) or bool(self._collection.roots())
+
+    def run(self) -> None:
+        """Sends every interval and whenever asked, until no process of the service is left."""
+        due = time.monotonic()
+        while True:
+            if time.monotonic() >= due:
+                self.send()
+                due = time.monotonic() + self._interval
+            wait = min(LIVENESS_SECONDS, max(0.0, due - time.monotonic()))
+            if select.select([self._listener], [], [], wait)[0]:
+                self._answer()
+            elif not self._service_lives() and self._leave():
+                return
+
+    def _answer(self) -> None:
+        with self._listener.accept()[0] as asker:
+            try:
+                asker.sendall(b"1" if self.send() else b"0")
+            except OSError:
+                pass  # whoever asked has gone; the counts were sent all the same
+
+    def _leave(self) -> bool:
+        """Sends the last counts and removes the folder; False if the service lives again.
+
+        Where nobody acknowledges, the folder stays, and the next start of the service sends it.
+        """
+        give_up = time.monotonic() + LAST_ATTEMPTS_SECONDS
+        while not (sent := self.send()) and time.monotonic() < give_up:
+            time.sleep(LIVENESS_SECONDS)
+            if self._service_lives():
+                return False
+        try:
+            with self._folder.membership(leaving=True):
+                if self._service_lives():
+                    return False
+                if sent:
+                    self._folder.remove()
+        except FolderError:
+            pass
+        return True
+
+
+class Status:
+    """What the exporter has to say, in a file that the application's processes read and log."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._problem: str | None = None
+        self._standing: str | None = None
+        self._heard = _LastWarning()
+        logging.getLogger().addHandler(self._heard)
+
+    def say(self, problem: str) -> None:
+        """Notes a problem that stands as long as this exporter."""
+        self._standing = problem
+        self._write(problem)
+
+    def sent(self, success: bool) -> None:
+        """Notes the outcome of an export."""
+        if success:
+            problem = self._standing
+        else:
+            reason = self._heard.text or "no acknowledgement"
+            problem = (
+                f"metrics are not arriving: {reason}; counting goes on, and all is sent as soon as "
+                "the receiver at OTEL_EXPORTER_OTLP_ENDPOINT answers"
+            )
+        if problem != self._problem:
+            self._problem = problem
+            self._write(problem)
+
+    def _write(self, problem: str | None) -> None:
+        hidden = self._path.with_name(".status")
+        hidden.write_text(json.dumps({"problem": problem}), "utf-8")
+        os.rename(hidden, self._path)
+
+
+class _LastWarning(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+
+
+def _listen(folder: StateFolder) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    fd = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # A path through the descriptor, since a socket's own may have 108 bytes at most.
+        folder.socket.unlink(missing_ok=True)
+        listener.bind(f"/proc/self/fd/{fd}/{folder.socket.name}")
+    finally:
+        os.close(fd)
+    listener.listen(64)
+    return listener

@@ -1,0 +1,51 @@
+"""Who sends: the OpenTelemetry resource of a service."""
+
+from __future__ import annotations
+
+import os
+import platform
+import uuid
+from importlib.metadata import version
+from pathlib import Path
+
+from opentelemetry.sdk.environment_variables import OTEL_EXPERIMENTAL_RESOURCE_DETECTORS
+from opentelemetry.sdk.resources import Resource, ResourceDetector
+
+INSTANCE_ID = "service.instance.id"
+
+
+class AccuBooksResourceDetector(ResourceDetector):
+    """Detects what tells hosts and versions of this package apart."""
+
+    def detect(self) -> Resource:
+        """Attributes host.name, os.type, telemetry.distro.name and telemetry.distro.version."""
+        return Resource(
+            {
+                "host.name": platform.node(),
+                "os.type": platform.system().lower(),
+                "telemetry.distro.name": "otel-accubooks",
+                "telemetry.distro.version": version("otel-accubooks"),
+            }
+        )
+
+
+def resource_for(instance_id: str) -> Resource:
+    """The resource that all processes of the service share; an id given from outside is respected."""
+    os.environ.setdefault(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS, "otel,accubooks")
+    detected = Resource.create()
+    if detected.attributes.get(INSTANCE_ID):
+        return detected
+    return detected.merge(Resource({INSTANCE_ID: instance_id}))
+
+
+def instance_id(folder: Path) -> str:
+    """The instance id that lives as long as `folder`; only the exporter asks."""
+    path = folder / "instance"
+    try:
+        return path.read_text("ascii")
+    except FileNotFoundError:
+        made = str(uuid.uuid4())
+        hidden = folder / ".instance"
+        hidden.write_text(made, "ascii")
+        os.rename(hidden, path)
+        return made

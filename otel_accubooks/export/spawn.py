@@ -1,0 +1,86 @@
+"""From the application's process: starting the exporter, asking it to send, hearing what it says.
+
+Nothing here imports the SDK: what sends is another process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+
+from otel_accubooks.recorder.folder import StateFolder
+
+ASK_SECONDS = 1.5
+
+# Taken before anything is patched or, under uWSGI, replaced by the server's binary.
+_spawn = os.posix_spawn
+_waitpid = os.waitpid
+_Socket = socket.socket
+_executable = sys.executable
+
+# The child leaves at once, so that the exporter is nobody's child and is never waited for; it closes
+# what it inherits, since a listening socket kept open would outlive its server.
+_PROGRAM = """
+import os, sys
+if os.fork(): os._exit(0)
+os.setsid()
+for fd in os.listdir("/proc/self/fd"):
+    try: int(fd) > 2 and os.close(int(fd))
+    except OSError: pass
+os.chdir("/")
+sys.path[:] = sys.argv[2:]
+from otel_accubooks.export.main import main
+sys.exit(main(sys.argv[1]))
+"""
+
+
+def exporter_runs(folder: StateFolder) -> bool:
+    """True while some process holds the exporter's lock."""
+    lock = folder.try_lock("exporter")
+    if lock is None:
+        return True
+    os.close(lock)
+    return False
+
+
+def start_exporter(folder: StateFolder) -> None:
+    """Starts an exporter; where several do so at once, the lock picks one. Raises OSError."""
+    path = [os.path.abspath(entry) for entry in sys.path if entry]
+    argv = [_executable, "-S", "-E", "-c", _PROGRAM, str(folder.path), *path]
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    usual = [s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)]
+    pid = _spawn(_executable, argv, os.environ, file_actions=null, setsigmask=(), setsigdef=usual)
+    try:
+        _waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # the server reaps every child itself
+
+
+def ask_to_send(folder: StateFolder) -> bool:
+    """Asks the exporter to send now, and waits for it, 1.5 s at most. True if it arrived."""
+    asker = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        asker.settimeout(ASK_SECONDS)
+        fd = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            asker.connect(f"/proc/self/fd/{fd}/{folder.socket.name}")
+        finally:
+            os.close(fd)
+        return asker.recv(1) == b"1"
+    except OSError:
+        return False
+    finally:
+        asker.close()
+
+
+def exporter_problem(folder: StateFolder) -> str | None:
+    """What the exporter last said went wrong, or None."""
+    try:
+        said = json.loads((folder.path / "status").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    problem = said.get("problem")
+    return str(problem) if problem else None

@@ -1,0 +1,1 @@
+"""What is watched: one file for each library."""

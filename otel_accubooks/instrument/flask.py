@@ -1,0 +1,182 @@
+"""Flask: what is measured of a request, from its start until its body has been sent or closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+from typing import Any
+
+from otel_accubooks.contract.metrics import HTTP_REQUEST_DURATION_MS, HTTP_REQUESTS_TOTAL
+from otel_accubooks.instrument import business
+from otel_accubooks.instrument.guard import failed
+from otel_accubooks.instrument.patching import Patches
+from otel_accubooks.recorder.process import recorder
+from otel_accubooks.recorder.series import Counter, Histogram
+
+UNMATCHED = "unmatched"
+OTHER_METHOD = "_OTHER"
+METHODS = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
+)
+_EXCHANGE = "otel_accubooks.exchange"
+
+_durations = recorder.histogram(HTTP_REQUEST_DURATION_MS)
+_requests = recorder.counter(HTTP_REQUESTS_TOTAL)
+_series: dict[tuple[str, str, str], tuple[Histogram, Counter]] = {}
+
+
+class Exchange:
+    """One request on its way: when it began, Flask's view of it, and the status of its answer."""
+
+    __slots__ = ("_began", "_method", "_start_response", "request", "status")
+
+    def __init__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> None:
+        self._began = perf_counter()
+        self._method = environ.get("REQUEST_METHOD", "")
+        self._start_response = start_response
+        self.request: Any = None
+        self.status = "500"
+
+    def start_response(self, status: str, headers: Any, *rest: Any) -> Any:
+        """Notes the status and passes on, as PEP 3333 describes."""
+        self.status = status[:3]
+        return self._start_response(status, headers, *rest)
+
+    def ended(self) -> None:
+        """Records the request. Never raises."""
+        try:
+            elapsed = (perf_counter() - self._began) * 1000.0
+            method = self._method if self._method in METHODS else OTHER_METHOD
+            rule = None if self.request is None else self.request.url_rule
+            key = (method, UNMATCHED if rule is None else rule.rule, self.status)
+            found = _series.get(key)
+            if found is None:
+                found = _series[key] = (_durations.labels(*key), _requests.labels(*key))
+            found[0].record(elapsed)
+            found[1].add()
+        except Exception:
+            failed("recording a request")
+
+
+class Body:
+    """The body of an answer, passed on as it is; its end is the end of the request."""
+
+    __slots__ = ("_body", "_exchange", "_next")
+
+    def __init__(self, body: Iterable[bytes], exchange: Exchange) -> None:
+        self._body = body
+        self._exchange: Exchange | None = exchange
+        self._next = iter(body).__next__
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return self._next()
+        except StopIteration:
+            raise
+        except BaseException:
+            if self._exchange is not None:
+                self._exchange.status = "500"
+            raise
+
+    def close(self) -> None:
+        """Closes the body, then records: servers call this once all is sent, or the client left."""
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            exchange, self._exchange = self._exchange, None
+            if exchange is not None:
+                exchange.ended()
+
+
+class SizedBody(Body):
+    """A body with a length, which servers use to know the size of the answer."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]
+
+
+def _watched(body: Iterable[bytes], environ: dict[str, Any], exchange: Exchange) -> Iterable[bytes]:
+    wrapper = environ.get("wsgi.file_wrapper")
+    if isinstance(wrapper, type) and isinstance(body, wrapper):
+        # The server sends such a file by itself, if it finds its own type: only its end is watched.
+        close = getattr(body, "close", None)
+
+        def closed() -> None:
+            try:
+                if close is not None:
+                    close()
+            finally:
+                exchange.ended()
+
+        try:
+            body.close = closed  # type: ignore[attr-defined]
+        except AttributeError:
+            exchange.ended()
+        return body
+    return SizedBody(body, exchange) if hasattr(body, "__len__") else Body(body, exchange)
+
+
+def _measured_call(original: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        if _EXCHANGE in environ:  # an application inside another one: the outer one measures
+            return original(self, environ, start_response)
+        exchange = environ[_EXCHANGE] = Exchange(environ, start_response)
+        try:
+            body = original(self, environ, exchange.start_response)
+        except BaseException:
+            exchange.status = "500"
+            exchange.ended()
+            raise
+        return _watched(body, environ, exchange)
+
+    return __call__
+
+
+def _noted_context(original: Callable[..., Any]) -> Callable[..., Any]:
+    def request_context(self: Any, environ: dict[str, Any]) -> Any:
+        context = original(self, environ)
+        exchange = environ.get(_EXCHANGE)
+        if exchange is not None:
+            exchange.request = context.request
+        return context
+
+    return request_context
+
+
+def _observed_dispatch(original: Callable[..., Any]) -> Callable[..., Any]:
+    def full_dispatch_request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            response = original(self, *args, **kwargs)
+        except Exception:
+            business.request_failed()
+            raise
+        business.request_ended(response)
+        return response
+
+    return full_dispatch_request
+
+
+def _observed_exception(original: Callable[..., Any]) -> Callable[..., Any]:
+    def handle_user_exception(self: Any, *args: Any, **kwargs: Any) -> Any:
+        business.exception_raised(args[-1] if args else kwargs.get("e"))
+        return original(self, *args, **kwargs)
+
+    return handle_user_exception
+
+
+def instrument(module: Any) -> Patches:
+    """Measures every Flask application of this process; `module` is flask."""
+    patches = Patches()
+    patches.wrap(module.Flask, "__call__", _measured_call)
+    patches.wrap(module.Flask, "request_context", _noted_context)
+    if business.rules_exist():
+        patches.wrap(module.Flask, "full_dispatch_request", _observed_dispatch)
+        patches.wrap(module.Flask, "handle_user_exception", _observed_exception)
+    return patches

@@ -1,0 +1,116 @@
+"""Asking others (a server for its memory, a queue for its depth) in the background.
+
+One thread for each process asks; for each target one process of the service, elected by a lock. The
+answers go into the segment of that process. Nothing here waits in a request.
+"""
+
+from __future__ import annotations
+
+import _thread
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from time import monotonic, sleep  # taken before anything may patch them
+
+from otel_accubooks.contract.metrics import SYSTEM_HEALTH_STATUS
+from otel_accubooks.instrument.guard import failed
+from otel_accubooks.recorder.process import recorder
+
+TICK_SECONDS = 0.5
+DEFAULT_INTERVAL_SECONDS = 15.0
+
+_start_new_thread = _thread.start_new_thread
+
+
+@dataclass
+class Poll:
+    """One question. `ask` has a time limit of its own and raises where nobody answers."""
+
+    name: str
+    ask: Callable[[], None]
+    every: float | None
+    elected: bool
+    due: float = 0.0
+    lock: int | None = None
+    healthy: bool = True
+
+
+class Polls:
+    """The questions of this process, and the thread that asks them."""
+
+    def __init__(self) -> None:
+        self.interval = DEFAULT_INTERVAL_SECONDS
+        self._polls: dict[str, Poll] = {}
+        self._running_in = 0
+
+    def add(self, name: str, ask: Callable[[], None]) -> None:
+        """Asks each interval, in one process of the service for each `name`; a failure is ill health.
+
+        `name` tells targets apart, such as "cache redis 10.0.0.1:6379/0"; adding it again is nothing.
+        """
+        self._polls.setdefault(name, Poll(name, ask, None, elected=True))
+
+    def add_everywhere(self, name: str, ask: Callable[[], None], every: float) -> None:
+        """Calls `ask` in every process, each `every` seconds."""
+        self._polls.setdefault(name, Poll(name, ask, every, elected=False))
+
+    def start(self) -> None:
+        """Starts the thread, in a process that has none yet: at first, and after a fork."""
+        if self._running_in == os.getpid() or not _threads_run():
+            return
+        self._running_in = os.getpid()
+        for poll in self._polls.values():
+            if poll.lock is not None:
+                os.close(poll.lock)  # inherited: the lock itself stays the parent's
+            poll.lock, poll.due = None, 0.0
+        "".encode("idna")  # a name look-up imports this: not in a thread, beside a fork
+        _start_new_thread(self._run, (os.getpid(),))
+
+    def _run(self, pid: int) -> None:
+        while self._running_in == pid:
+            for poll in list(self._polls.values()):
+                if monotonic() >= poll.due:
+                    self._ask(poll)
+            sleep(TICK_SECONDS)
+
+    def _ask(self, poll: Poll) -> None:
+        poll.due = monotonic() + (poll.every or self.interval)
+        try:
+            if poll.elected and not self._elect(poll):
+                return
+        except OSError:
+            return  # no folder: told by the recorder
+        try:
+            poll.ask()
+            poll.healthy = True
+        except Exception:
+            poll.healthy = False
+            if not poll.elected:
+                failed(poll.name)
+        if poll.elected:
+            mine = [p.healthy for p in self._polls.values() if p.lock is not None]
+            recorder.gauge(SYSTEM_HEALTH_STATUS).labels().set(float(all(mine)))
+
+    def _elect(self, poll: Poll) -> bool:
+        if poll.lock is None and recorder.folder is not None:
+            digest = blake2b(poll.name.encode("utf-8", "replace"), digest_size=8).hexdigest()
+            poll.lock = recorder.folder.try_lock(f"poll-{digest}")
+        return poll.lock is not None
+
+
+def _threads_run() -> bool:
+    """False under uWSGI without --enable-threads, where a native thread makes the worker hang."""
+    if "uwsgi" not in os.path.basename(sys.executable or "") and "uwsgi" not in sys.modules:
+        return True
+    try:
+        # The server's own module, which can be imported only inside its workers.
+        options = importlib.import_module("uwsgi").opt
+    except ImportError:
+        return False
+    return "enable-threads" in options or "threads" in options
+
+
+polls = Polls()

@@ -1,0 +1,1 @@
+"""How `opentelemetry-instrument` starts us: entry points, settings, and the life of the process."""

@@ -1,0 +1,80 @@
+"""The instrumentors that the launcher loads. Each waits until its library is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from importlib import import_module
+from typing import Any
+
+import wrapt
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from otel_accubooks.launch.start import settings, start
+
+
+class _OnImport(BaseInstrumentor):  # type: ignore[misc]
+    """Instruments `libraries` (module: our module) as soon as they are imported, never before."""
+
+    libraries: dict[str, str]
+    requires: str
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        return (self.requires,)
+
+    def _instrument(self, **_: Any) -> None:
+        start()
+        self._active = not settings().disabled
+        self._patches: list[Any] = []
+        if self._active and not getattr(type(self), "_registered", False):
+            type(self)._registered = True
+            for library, ours in self.libraries.items():
+                wrapt.register_post_import_hook(self._hook(ours), library)
+
+    def _hook(self, ours: str) -> Callable[[Any], None]:
+        def imported(module: Any) -> None:
+            if not self._active:
+                return
+            try:
+                self._patches.append(import_module(ours).instrument(module))
+            except Exception:
+                from otel_accubooks.instrument.guard import failed
+
+                failed(f"instrumenting {module.__name__}")
+
+        return imported
+
+    def _uninstrument(self, **_: Any) -> None:
+        self._active = False
+        while self._patches:
+            self._patches.pop().restore()
+
+
+class FlaskInstrumentor(_OnImport):
+    """API metrics of Flask applications."""
+
+    requires = "flask >= 2.2"
+    libraries = {"flask": "otel_accubooks.instrument.flask"}  # noqa: RUF012
+
+
+class Psycopg2Instrumentor(_OnImport):
+    """Database metrics of psycopg2 and its pools."""
+
+    requires = "psycopg2 >= 2.8"
+    libraries = {  # noqa: RUF012
+        "psycopg2": "otel_accubooks.instrument.psycopg2",
+        "psycopg2.pool": "otel_accubooks.instrument.psycopg2_pool",
+    }
+
+
+class RedisInstrumentor(_OnImport):
+    """Cache metrics of redis-py."""
+
+    requires = "redis >= 5"
+    libraries = {"redis": "otel_accubooks.instrument.redis"}  # noqa: RUF012
+
+
+class RQInstrumentor(_OnImport):
+    """Queue metrics of RQ."""
+
+    requires = "rq >= 1.16"
+    libraries = {"rq": "otel_accubooks.instrument.rq"}  # noqa: RUF012

@@ -1,0 +1,87 @@
+"""Starting in a process: the recorder gets its folder, and the exporter is seen to."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from logging import getLogger
+
+from otel_accubooks.launch.settings import Settings, read_settings
+from otel_accubooks.recorder.folder import StateFolder
+from otel_accubooks.recorder.process import recorder
+
+_log = getLogger("otel_accubooks")
+WATCH_SECONDS = 1.0
+
+_settings: Settings | None = None
+_told: str | None = None
+_started_exporter = False
+
+
+def settings() -> Settings:
+    """The settings of this process."""
+    global _settings
+    if _settings is None:
+        _settings = read_settings(os.environ)
+    return _settings
+
+
+def start() -> None:
+    """Gets this process ready to record. Calling it again is nothing. Never raises."""
+    if recorder.folder is not None or settings().disabled:
+        return
+    try:
+        _start(settings())
+    except Exception:
+        _log.warning("otel-accubooks: not started; the application is not affected", exc_info=True)
+
+
+def _start(given: Settings) -> None:
+    for problem in given.problems:
+        _log.warning("otel-accubooks: %s", problem)
+    recorder.folder = StateFolder(given.folder)
+    recorder.series_limit = given.series_limit
+    from otel_accubooks.instrument.polling import polls
+
+    polls.interval = given.interval_seconds
+    if given.exports:
+        polls.add_everywhere("watching the exporter", _watch_exporter, WATCH_SECONDS)
+        recorder.on_open(_see_to_exporter)
+        atexit.register(_at_exit)
+    recorder.on_open(polls.start)
+    if given.rules is not None:
+        from otel_accubooks.instrument import business
+
+        business.load_rules(given.rules)
+
+
+def _see_to_exporter() -> None:
+    global _started_exporter
+    from otel_accubooks.export import spawn
+
+    if recorder.segment is not None and recorder.folder is not None:
+        if not spawn.exporter_runs(recorder.folder):
+            spawn.start_exporter(recorder.folder)
+            _started_exporter = True
+
+
+def _watch_exporter() -> None:
+    global _told
+    from otel_accubooks.export import spawn
+
+    _see_to_exporter()
+    if _started_exporter and recorder.folder is not None:
+        problem = spawn.exporter_problem(recorder.folder)
+        if problem != _told:
+            _told = problem
+            _log.warning("otel-accubooks: %s", problem or "metrics are arriving again")
+
+
+def _at_exit() -> None:
+    # Only where the service was started: the others' counts are in shared memory.
+    if os.getpid() != recorder.root.pid or recorder.folder is None:
+        return
+    from otel_accubooks.export import spawn
+
+    if recorder.folder.socket.exists():
+        spawn.ask_to_send(recorder.folder)

@@ -1,0 +1,121 @@
+"""The folder that the processes of one service on one host share."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SEGMENT_PREFIX = "segment-"
+BASE_NAME = "base"
+
+
+class FolderError(OSError):
+    """A folder that cannot be used; the text says what was found and what to do."""
+
+
+def default_parent() -> Path:
+    """The place for service folders: shared memory where the system has it, else the temp folder."""
+    shared = Path("/dev/shm")  # noqa: S108 - the folder below it is private, and checked to be
+    parent = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+    return parent / f"otel-accubooks-{os.getuid()}"
+
+
+def service_key(identity: Mapping[str, str]) -> str:
+    """A short name for a resource identity, so that two deployments on one host never mix."""
+    text = "\n".join(f"{name}={identity[name]}" for name in sorted(identity))
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def lock_file(fd: int, *, blocking: bool = False, shared: bool = False) -> bool:
+    """Takes a POSIX lock, which dies with its process and is not inherited; True if it was had."""
+    mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.lockf(fd, mode if blocking else mode | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+class StateFolder:
+    """The segments, the base and the locks of one service, private to its user."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def make(self) -> None:
+        """Makes the folder; FolderError where another user owns it or could write into it."""
+        for folder in (self.path.parent, self.path):
+            try:
+                folder.mkdir(mode=0o700, exist_ok=True, parents=True)
+            except OSError as error:
+                raise FolderError(f"{folder} cannot be made: {error.strerror}") from error
+        found = self.path.lstat()
+        if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+            raise FolderError(
+                f"{self.path} belongs to user {found.st_uid}, expected {os.getuid()}: "
+                "remove it, or name another place in OTEL_ACCUBOOKS_STATE_DIR"
+            )
+        if stat.S_IMODE(found.st_mode) & 0o022:
+            raise FolderError(f"{self.path} can be written by others: chmod 700 it")
+
+    @property
+    def base(self) -> Path:
+        return self.path / BASE_NAME
+
+    @property
+    def socket(self) -> Path:
+        return self.path / "exporter.sock"
+
+    def segments(self) -> list[str]:
+        """Names of the segments, of the living and of the dead."""
+        try:
+            return [n for n in os.listdir(self.path) if n.startswith(SEGMENT_PREFIX)]
+        except FileNotFoundError:
+            return []
+
+    def open_lock(self, name: str) -> int:
+        """A descriptor for the lock file `name`. Closing it drops the lock: open it once."""
+        return os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def try_lock(self, name: str) -> int | None:
+        """The descriptor that holds the lock `name`, or None while another process holds it."""
+        fd = self.open_lock(name)
+        if lock_file(fd):
+            return fd
+        os.close(fd)
+        return None
+
+    @contextmanager
+    def membership(self, *, leaving: bool = False) -> Iterator[None]:
+        """Joining (shared) against removing the folder (exclusive, `leaving`).
+
+        Raises FolderError where the folder was removed while this waited: make it, and try again.
+        """
+        fd = self.open_lock("folder")
+        try:
+            lock_file(fd, blocking=True, shared=not leaving)
+            try:
+                same = os.stat(self.path / "folder.lock").st_ino == os.fstat(fd).st_ino
+            except FileNotFoundError:
+                same = False
+            if not same:
+                raise FolderError(f"{self.path} was removed")
+            yield
+        finally:
+            os.close(fd)
+
+    def remove(self) -> None:
+        """Removes the folder and all that is in it."""
+        for name in os.listdir(self.path):
+            os.unlink(self.path / name)
+        os.rmdir(self.path)

@@ -1,0 +1,100 @@
+"""Bound recorders: one object for each series, which writes straight into shared memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from otel_accubooks.recorder import layout
+from otel_accubooks.recorder.fork import generation
+
+if TYPE_CHECKING:
+    from threading import RLock
+
+Attach = Callable[["Series"], None]
+
+
+class Series:
+    """What all series share: where in this process's segment their values are.
+
+    The place is looked up again after a fork, by `attach`, since a child has a segment of its own.
+    """
+
+    __slots__ = ("_at", "_attach", "_generation", "_lock", "_values", "key", "kind", "slots")
+
+    _values: memoryview[float]
+    _lock: RLock
+    _at: int
+
+    def __init__(self, kind: int, key: bytes, slots: int, attach: Attach) -> None:
+        self.kind = kind
+        self.key = key
+        self.slots = slots
+        self._attach = attach
+        self._generation = 0
+
+    def place(self, values: memoryview[float], at: int, lock: RLock, number: int) -> None:
+        """Told by `attach`: the values are `values[at : at + slots]`, under `lock`."""
+        self._values = values
+        self._at = at
+        self._lock = lock
+        self._generation = number
+
+
+class Counter(Series):
+    """A sum that only grows."""
+
+    __slots__ = ()
+
+    def add(self, amount: float = 1.0) -> None:
+        """Adds `amount`, which is not negative. Never raises, never blocks on another process."""
+        if generation[0] != self._generation or not self._generation:
+            self._attach(self)
+        at = self._at + 1
+        with self._lock:
+            self._values[at] += amount
+
+
+class Histogram(Series):
+    """Counts by bucket, and a sum. The count is that of the buckets, so that it is never torn."""
+
+    __slots__ = ("_bounds",)
+
+    def __init__(
+        self, kind: int, key: bytes, slots: int, attach: Attach, bounds: tuple[float, ...]
+    ) -> None:
+        super().__init__(kind, key, slots, attach)
+        self._bounds = bounds
+
+    def record(self, value: float) -> None:
+        """Counts one `value`, in the unit of the metric. Never raises."""
+        if generation[0] != self._generation or not self._generation:
+            self._attach(self)
+        values = self._values
+        at = self._at + 1
+        bucket = at + 1 + bisect_left(self._bounds, value)
+        with self._lock:
+            values[bucket] += 1.0
+            values[at] += value
+
+
+class Gauge(Series):
+    """A value that is what was last set."""
+
+    __slots__ = ()
+
+    def set(self, value: float) -> None:
+        """Sets the value, in the unit of the metric. Never raises."""
+        if generation[0] != self._generation or not self._generation:
+            self._attach(self)
+        self._values[self._at] = value
+
+
+def make_series(kind: int, key: bytes, bounds: tuple[float, ...], attach: Attach) -> Series:
+    """The series of `kind` (of `layout`, without OVERFLOW); `bounds` are a histogram's."""
+    if kind & ~layout.OVERFLOW == layout.COUNTER:
+        return Counter(kind, key, 2, attach)
+    if kind & ~layout.OVERFLOW == layout.HISTOGRAM:
+        return Histogram(kind, key, 3 + len(bounds), attach, bounds)
+    return Gauge(kind, key, 1, attach)
