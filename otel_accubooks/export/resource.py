@@ -11,6 +11,8 @@ from pathlib import Path
 from opentelemetry.sdk.environment_variables import OTEL_EXPERIMENTAL_RESOURCE_DETECTORS
 from opentelemetry.sdk.resources import Resource, ResourceDetector
 
+from otel_accubooks.recorder.identity import service_identity
+
 INSTANCE_ID = "service.instance.id"
 
 
@@ -32,10 +34,9 @@ class AccuBooksResourceDetector(ResourceDetector):
 def resource_for(instance_id: str) -> Resource:
     """The resource that all processes of the service share; an id given from outside is respected."""
     os.environ.setdefault(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS, "otel,accubooks")
-    detected = Resource.create()
-    if detected.attributes.get(INSTANCE_ID):
-        return detected
-    return detected.merge(Resource({INSTANCE_ID: instance_id}))
+    given = service_identity(os.environ).get(INSTANCE_ID)
+    # The SDK makes up an id for each process: the service's own is laid over it.
+    return Resource.create().merge(Resource({INSTANCE_ID: given or instance_id}))
 
 
 def instance_id(folder: Path) -> str:

@@ -10,12 +10,13 @@ import os
 import signal
 import socket
 import sys
+from time import monotonic, sleep
 
 from otel_accubooks.recorder.folder import StateFolder
 
 ASK_SECONDS = 1.5
 
-# Taken before anything is patched or, under uWSGI, replaced by the server's binary.
+# Taken, as the two functions above, before anything is patched or, under uWSGI, replaced by the server's binary.
 _spawn = os.posix_spawn
 _waitpid = os.waitpid
 _Socket = socket.socket
@@ -61,19 +62,29 @@ def start_exporter(folder: StateFolder) -> None:
 
 def ask_to_send(folder: StateFolder) -> bool:
     """Asks the exporter to send now, and waits for it, 1.5 s at most. True if it arrived."""
+    give_up = monotonic() + ASK_SECONDS
+    while (left := give_up - monotonic()) > 0:
+        try:
+            return _ask(folder, left)
+        except (FileNotFoundError, ConnectionRefusedError):
+            if not folder.segments():
+                return True  # nothing to send, or the exporter has sent all and gone
+            sleep(0.02)  # it is still starting
+        except OSError:
+            return False
+    return False
+
+
+def _ask(folder: StateFolder, seconds: float) -> bool:
+    fd = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     asker = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        asker.settimeout(ASK_SECONDS)
-        fd = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            asker.connect(f"/proc/self/fd/{fd}/{folder.socket.name}")
-        finally:
-            os.close(fd)
+        asker.settimeout(seconds)
+        asker.connect(f"/proc/self/fd/{fd}/{folder.socket.name}")
         return asker.recv(1) == b"1"
-    except OSError:
-        return False
     finally:
         asker.close()
+        os.close(fd)
 
 
 def exporter_problem(folder: StateFolder) -> str | None:

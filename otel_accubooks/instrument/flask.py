@@ -22,6 +22,9 @@ _EXCHANGE = "otel_accubooks.exchange"
 
 _durations = recorder.histogram(HTTP_REQUEST_DURATION_MS)
 _requests = recorder.counter(HTTP_REQUESTS_TOTAL)
+
+# Answers for the paths of the monitoring endpoints, given by the launcher.
+endpoints: dict[str, Callable[[dict[str, Any], Any], Iterable[bytes]]] = {}
 _series: dict[tuple[str, str, str], tuple[Histogram, Counter]] = {}
 
 
@@ -75,6 +78,7 @@ class Body:
         try:
             return self._next()
         except StopIteration:
+            self._ended()
             raise
         except BaseException:
             if self._exchange is not None:
@@ -82,15 +86,18 @@ class Body:
             raise
 
     def close(self) -> None:
-        """Closes the body, then records: servers call this once all is sent, or the client left."""
+        """Closes the body: servers call this once all is sent, or when the client has left."""
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
         finally:
-            exchange, self._exchange = self._exchange, None
-            if exchange is not None:
-                exchange.ended()
+            self._ended()
+
+    def _ended(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.ended()
 
 
 class SizedBody(Body):
@@ -127,6 +134,9 @@ def _measured_call(original: Callable[..., Any]) -> Callable[..., Any]:
     def __call__(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
         if _EXCHANGE in environ:  # an application inside another one: the outer one measures
             return original(self, environ, start_response)
+        answer = endpoints.get(environ.get("PATH_INFO", ""))
+        if answer is not None:
+            return answer(environ, start_response)
         exchange = environ[_EXCHANGE] = Exchange(environ, start_response)
         try:
             body = original(self, environ, exchange.start_response)

@@ -53,7 +53,7 @@ class FlaskInstrumentor(_OnImport):
     """API metrics of Flask applications."""
 
     requires = "flask >= 2.2"
-    libraries = {"flask": "otel_accubooks.instrument.flask"}  # noqa: RUF012
+    libraries = {"flask": "otel_accubooks.launch.flask_front"}  # noqa: RUF012
 
 
 class Psycopg2Instrumentor(_OnImport):

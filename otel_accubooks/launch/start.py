@@ -83,5 +83,4 @@ def _at_exit() -> None:
         return
     from otel_accubooks.export import spawn
 
-    if recorder.folder.socket.exists():
-        spawn.ask_to_send(recorder.folder)
+    spawn.ask_to_send(recorder.folder)

@@ -1,0 +1,1 @@
+"""AccuBooks: bookkeeping for small companies, with cash forecasts made from their own ledger."""

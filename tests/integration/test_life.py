@@ -1,0 +1,183 @@
+"""The life of a service and of its exporter."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import BIN, Service, eventually
+
+
+def exporters(service: Service) -> list[psutil.Process]:
+    """The exporter processes of the service, found by the folder in their command line."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = process.cmdline()
+        except psutil.Error:
+            continue
+        if any("otel_accubooks.export" in part for part in line) and any(
+            part.startswith(str(service.state)) for part in line
+        ):
+            found.append(process)
+    return found
+
+
+def test_workers_that_come_and_go_make_no_new_series(service: Service) -> None:
+    """--max-requests: exact over many lives of workers, under one instance id."""
+    with service.gunicorn("-w", "2", "--max-requests", "20"):
+        for number in range(300):
+            service.get(f"/hello/{number}")
+    assert service.requests(route="/hello/<name>") == 300
+    assert len({s.instance for s in service.sink.series("http_requests_total")}) == 1
+
+
+def test_killed_workers_lose_nothing(service: Service) -> None:
+    """SIGKILL of a worker between requests, again and again: every answered request counts."""
+    with service.gunicorn("-w", "2") as server:
+        answered = 0
+        for number in range(200):
+            if number % 40 == 20:
+                workers = psutil.Process(server.pid).children()
+                workers[0].kill()
+                workers[0].wait(10)
+            try:
+                service.get(f"/hello/{number}").raise_for_status()
+                answered += 1
+            except Exception:
+                time.sleep(0.1)
+        assert eventually(
+            lambda: service.requests(route="/hello/<name>") == answered, 20
+        )
+
+
+def test_a_killed_exporter_is_replaced(service: Service) -> None:
+    """SIGKILL of the exporter: another takes over, and the totals are exact."""
+    with service.gunicorn("-w", "2"):
+        for number in range(100):
+            service.get(f"/hello/{number}")
+            if number in (30, 60):
+                assert eventually(lambda: bool(exporters(service)), 20)
+                for process in exporters(service):
+                    process.kill()
+        assert eventually(lambda: service.requests() == 100, 20)
+    assert service.requests() == 100
+    assert len({s.instance for s in service.sink.series("http_requests_total")}) == 1
+
+
+def test_an_outage_of_the_receiver_loses_nothing(service: Service) -> None:
+    """While nobody acknowledges, counting goes on; one line says so, and one that it is over."""
+    with service.gunicorn("-w", "2"):
+        service.get("/hello/before")
+        service.sink.fail("503")
+        for number in range(50):
+            service.get(f"/hello/{number}")
+        assert eventually(lambda: "metrics are not arriving" in service.log(), 60)
+        service.sink.fail("ok")
+        assert eventually(lambda: "metrics are arriving again" in service.log(), 60)
+        assert eventually(lambda: service.requests() == 51, 30)
+    assert service.log().count("metrics are not arriving") == 1
+
+
+def test_what_a_dead_deployment_left_is_sent_by_the_next(service: Service) -> None:
+    """Everything is killed at once before anything was sent; the next start sends it."""
+    service.env["OTEL_METRIC_EXPORT_INTERVAL"] = "3600000"
+    server = service.gunicorn("-w", "2").start()
+    for number in range(40):
+        service.get(f"/hello/{number}")
+    for process in [*exporters(service), *psutil.Process(server.pid).children()]:
+        process.kill()
+    server.kill()
+    for process in exporters(service):
+        process.kill()
+    service.env["OTEL_METRIC_EXPORT_INTERVAL"] = "500"
+    with service.gunicorn("-w", "1"):
+        service.get("/hello/again")
+    assert service.requests(route="/hello/<name>") == 41
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_graceful_stop_has_sent_everything(service: Service, how: signal.Signals) -> None:
+    """When the server has ended, the last counts have arrived, whatever the interval."""
+    service.env["OTEL_METRIC_EXPORT_INTERVAL"] = "3600000"
+    server = service.gunicorn("-w", "3").start()
+    for number in range(60):
+        service.get(f"/hello/{number}")
+    os.kill(server.pid, how)
+    server.stop()
+    assert service.requests(route="/hello/<name>") == 60
+
+
+def test_a_script_counts_too(service: Service) -> None:
+    """A plain script that serves nothing and ends at once: its calls are in the backend."""
+    script = service.folder / "script.py"
+    script.write_text(
+        "from app import app\n"
+        "client = app.test_client()\n"
+        "for number in range(25): client.get(f'/hello/{number}').data\n"
+    )
+    argv = [str(BIN / "opentelemetry-instrument"), sys.executable, str(script)]
+    subprocess.run(argv, env=service.env, cwd=service.folder, check=True, timeout=60)
+    assert eventually(lambda: service.requests(route="/hello/<name>") == 25, 20)
+
+
+def test_two_services_on_one_host_never_mix(service: Service, tmp_path: Path) -> None:
+    """Another service name is another folder, another exporter and another instance id."""
+    script = tmp_path / "script.py"
+    script.write_text("from app import app\nfor _ in range(5): app.test_client().get('/hello/x').data\n")
+    argv = [str(BIN / "opentelemetry-instrument"), sys.executable, str(script)]
+    for name in ("one", "two"):
+        env = {**service.env, "OTEL_SERVICE_NAME": name}
+        subprocess.run(argv, env=env, cwd=tmp_path, check=True, timeout=60)
+    assert eventually(lambda: service.requests() == 10, 20)
+    by_name = {s.resource["service.name"]: s for s in service.sink.series("http_requests_total")}
+    assert {name: series.value for name, series in by_name.items()} == {"one": 5, "two": 5}
+    assert len({series.instance for series in by_name.values()}) == 2
+
+
+def test_switched_off_nothing_is_there(service: Service) -> None:
+    """OTEL_SDK_DISABLED: no patch, no folder, no process."""
+    service.env["OTEL_SDK_DISABLED"] = "true"
+    with service.gunicorn("-w", "1"):
+        service.get("/hello/x")
+        assert service.get("/api/monitoring/metrics").status_code == 404
+        assert exporters(service) == []
+    assert not service.state.exists()
+    assert service.sink.series("http_requests_total") == []
+
+
+def test_one_instrumentation_alone_is_switched_off(service: Service) -> None:
+    """OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=flask: Flask is untouched."""
+    service.env["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = "flask"
+    with service.gunicorn("-w", "1"):
+        service.get("/hello/x")
+    assert service.sink.series("http_requests_total") == []
+
+
+def test_delta_is_what_was_added(service: Service) -> None:
+    """With OpenTelemetry's delta preference the sums of all deltas are the totals."""
+    service.env["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"] = "delta"
+    with service.gunicorn("-w", "2"):
+        for number in range(100):
+            service.get(f"/hello/{number}")
+            if number == 50:
+                for process in exporters(service):
+                    process.kill()
+    series = service.sink.series("http_requests_total", route="/hello/<name>")
+    assert {s.temporality for s in series} == {"delta"}
+    assert service.requests(route="/hello/<name>") == 100
+
+
+def test_a_wrong_setting_is_named_once(service: Service) -> None:
+    """A bad value is told with what was expected; the default stands, the application serves."""
+    service.env["OTEL_ACCUBOOKS_SERIES_LIMIT"] = "many"
+    with service.gunicorn("-w", "2"):
+        service.get("/hello/x")
+    assert service.log().count("OTEL_ACCUBOOKS_SERIES_LIMIT is 'many', expected a number") == 1
+    assert service.requests() == 1
