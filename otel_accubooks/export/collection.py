@@ -28,6 +28,7 @@ class Collection:
         self._windows = Windows()
         self._host = Host()
         self._roots: set[Root] = set()
+        self._starts: dict[tuple[str, tuple[str, ...], bool], float] = {}
 
     def roots(self) -> set[Root]:
         """The processes alive in which the service was started, also between two workers' lives."""
@@ -45,6 +46,10 @@ class Collection:
         points.extend(_presence(totals, now))
         points.extend(self._service(totals, now))
         points.extend(self._host.points(pids))
+        for point in points:
+            # Receivers take another start for another series: the one that was sent first stays.
+            series = (point.metric.name, point.labels, point.overflow)
+            point.start = self._starts.setdefault(series, point.start)
         return points
 
     def _service(self, totals: Totals, now: float) -> Iterator[Point]:

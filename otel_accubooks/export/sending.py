@@ -11,8 +11,9 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.resources import Resource
 
-from otel_accubooks.export.delta import Acknowledged
+from otel_accubooks.export.acknowledged import Acknowledged
 from otel_accubooks.export.points import metrics_data
+from otel_accubooks.export.receiver import ReceiverAdapter, watched_session
 from otel_accubooks.recorder.totals import Point
 
 DEFAULT_EXPORTERS = "otlp"
@@ -53,26 +54,68 @@ def load_exporter(name: str) -> Any:
 
 
 class Pusher:
-    """Sends through one push exporter, cumulative or delta as the environment prefers."""
+    """Sends through one push exporter.
+
+    A receiver that turns totals into growth takes the first total that it sees of a series as the
+    point to count from. So one that may have been replaced is first sent what its predecessor had
+    last, and then what there is now: nothing in between is lost. That is done only where it is
+    certain that nothing later was received, since a total must never run backwards.
+    """
 
     def __init__(
-        self, exporter: MetricExporter, resource: Resource, acknowledged: Acknowledged | None
+        self,
+        exporter: MetricExporter,
+        resource: Resource,
+        sent: Acknowledged | None,
+        adapter: ReceiverAdapter | None = None,
+        *,
+        delta: bool = False,
     ) -> None:
+        """`sent` is what receivers had so far; None where a predecessor alone knew."""
         self._exporter = exporter
         self._resource = resource
-        self._acknowledged = acknowledged
+        self._sent = sent
+        self._adapter = adapter
+        self._delta = delta
+        self._replaced = False
+        self._second = 0
 
     def send(self, points: list[Point]) -> bool:
         """Sends; True once the receiver has acknowledged."""
-        now = time.time()
-        delta = self._acknowledged is not None
-        added = self._acknowledged.added(points) if self._acknowledged else points
-        data = metrics_data(added, self._resource, now, delta=delta)
-        if self._exporter.export(data) is not MetricExportResult.SUCCESS:
-            return False
-        if self._acknowledged:
-            self._acknowledged.acknowledge(points, now)
+        if self._delta:
+            assert self._sent is not None
+            acknowledged = self._export(self._sent.added(points))
+        else:
+            acknowledged = self._send_baseline(points) and self._export(points)
+        if acknowledged or (not self._delta and self._may_have_arrived()):
+            self._sent = self._sent or Acknowledged()
+            self._sent.acknowledge(points, time.time())
+        return acknowledged
+
+    def _send_baseline(self, points: list[Point]) -> bool:
+        if self._adapter is None:
+            return True
+        if (self._replaced or self._adapter.dropped()) and self._sent is not None:
+            self._adapter.close()
+            if not self._export(self._sent.baseline(points)):
+                return False
         return True
+
+    def _may_have_arrived(self) -> bool:
+        return self._adapter is None or self._adapter.received
+
+    def _export(self, points: list[Point]) -> bool:
+        # A backend that stores whole seconds would keep one of two points of the same second.
+        if int(time.time()) == self._second:
+            time.sleep(1 - time.time() % 1)
+        now = time.time()
+        self._second = int(now)
+        if self._adapter is not None:
+            self._adapter.received = False
+        data = metrics_data(points, self._resource, now, delta=self._delta)
+        acknowledged = self._exporter.export(data) is MetricExportResult.SUCCESS
+        self._replaced = not acknowledged
+        return acknowledged
 
 
 def serve_prometheus(
@@ -93,13 +136,27 @@ def serve_prometheus(
 
 
 def pushers(
-    env: Mapping[str, str], resource: Resource, acknowledged: Callable[[str], Acknowledged]
+    env: Mapping[str, str],
+    resource: Resource,
+    acknowledged: Callable[[str], Acknowledged],
+    *,
+    first: bool,
 ) -> list[Pusher]:
-    """One pusher for each push exporter that `env` names. Raises ExporterError."""
+    """One pusher for each push exporter that `env` names. Raises ExporterError.
+
+    `first` says that no exporter of this instance id has sent anything before.
+    """
     preference = env.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative")
     delta = preference.strip().lower() in ("delta", "lowmemory")
     made = []
     for name in push_exporter_names(env):
-        of_delta = acknowledged(name) if delta and name.startswith("otlp") else None
-        made.append(Pusher(load_exporter(name)(), resource, of_delta))
+        if delta and name.startswith("otlp"):
+            exporter = load_exporter(name)()
+            made.append(Pusher(exporter, resource, acknowledged(name), delta=True))
+        elif name == "otlp_proto_http":
+            session, adapter = watched_session()
+            exporter = load_exporter(name)(session=session)
+            made.append(Pusher(exporter, resource, Acknowledged() if first else None, adapter))
+        else:
+            made.append(Pusher(load_exporter(name)(), resource, None))
     return made

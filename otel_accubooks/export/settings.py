@@ -14,9 +14,9 @@ def interval_seconds(env: Mapping[str, str]) -> float:
         milliseconds = float(text)
     except ValueError:
         milliseconds = 0.0
-    if not 100 <= milliseconds <= 3_600_000:
+    if not 1000 <= milliseconds <= 3_600_000:
         raise ValueError(
-            f"OTEL_METRIC_EXPORT_INTERVAL is {text!r}, expected milliseconds from 100 to 3600000; "
+            f"OTEL_METRIC_EXPORT_INTERVAL is {text!r}, expected milliseconds from 1000 to 3600000; "
             f"{DEFAULT_INTERVAL_MS} is used"
         )
     return milliseconds / 1000

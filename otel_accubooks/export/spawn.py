@@ -16,7 +16,7 @@ from otel_accubooks.recorder.folder import StateFolder
 
 ASK_SECONDS = 1.5
 
-# Taken, as the two functions above, before anything is patched or, under uWSGI, replaced by the server's binary.
+# Taken, as the functions above, before they are patched or, under uWSGI, become the server's binary.
 _spawn = os.posix_spawn
 _waitpid = os.waitpid
 _Socket = socket.socket

@@ -59,10 +59,11 @@ def _see_to_exporter() -> None:
     global _started_exporter
     from otel_accubooks.export import spawn
 
-    if recorder.segment is not None and recorder.folder is not None:
-        if not spawn.exporter_runs(recorder.folder):
-            spawn.start_exporter(recorder.folder)
-            _started_exporter = True
+    if recorder.segment is None or recorder.folder is None:
+        return
+    if not spawn.exporter_runs(recorder.folder):
+        spawn.start_exporter(recorder.folder)
+        _started_exporter = True
 
 
 def _watch_exporter() -> None:

@@ -78,7 +78,7 @@ class Service:
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint,
             "OTEL_SERVICE_NAME": "tested",
-            "OTEL_METRIC_EXPORT_INTERVAL": "500",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
             "OTEL_ACCUBOOKS_STATE_DIR": str(self.state),
         }
         self.port = free_port()

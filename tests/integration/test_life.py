@@ -96,7 +96,7 @@ def test_what_a_dead_deployment_left_is_sent_by_the_next(service: Service) -> No
     server.kill()
     for process in exporters(service):
         process.kill()
-    service.env["OTEL_METRIC_EXPORT_INTERVAL"] = "500"
+    service.env["OTEL_METRIC_EXPORT_INTERVAL"] = "1000"
     with service.gunicorn("-w", "1"):
         service.get("/hello/again")
     assert service.requests(route="/hello/<name>") == 41

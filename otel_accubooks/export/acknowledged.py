@@ -1,0 +1,75 @@
+"""What a receiver has already had, so that growth since then can be told."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from otel_accubooks.recorder.totals import Point
+
+_Series = tuple[float, float, list[float]]
+
+
+class Acknowledged:
+    """The last totals that a receiver acknowledged; in a file, where a successor has to know them."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._time = 0.0
+        self._series: dict[str, _Series] = {}
+        try:
+            kept = json.loads(path.read_text("utf-8")) if path else {}
+            self._time = kept.get("time", 0.0)
+            self._series = {name: tuple(row) for name, row in kept.get("series", {}).items()}
+        except (FileNotFoundError, ValueError):
+            pass
+
+    def added(self, points: list[Point]) -> list[Point]:
+        """The points with what counters and histograms grew by; gauges as they are."""
+        return [point if point.metric.type == "gauge" else self._grown(point) for point in points]
+
+    def _grown(self, point: Point) -> Point:
+        value, total, counts = self._last(point)
+        return replace(
+            point,
+            start=max(point.start, self._time),
+            value=point.value - value,
+            total=point.total - total,
+            counts=[now - then for now, then in zip(point.counts, counts, strict=True)],
+        )
+
+    def baseline(self, points: list[Point]) -> list[Point]:
+        """The counters and histograms of `points` as they were acknowledged: 0 for the new ones."""
+        of_growth = (point for point in points if point.metric.type != "gauge")
+        return [
+            replace(point, value=value, total=total, counts=counts)
+            for point in of_growth
+            for value, total, counts in [self._last(point)]
+        ]
+
+    def _last(self, point: Point) -> _Series:
+        known = self._series.get(_name(point))
+        if known is not None:
+            return known
+        # The host's counters began with the host: what was before us is not growth.
+        before = point.value if point.metric.group == "system" else 0.0
+        return before, 0.0, [0.0] * len(point.counts)
+
+    def acknowledge(self, points: list[Point], now: float) -> None:
+        """Notes that `points` have arrived, at `now` (Unix seconds)."""
+        self._time = now
+        self._series = {
+            _name(point): (point.value, point.total, point.counts)
+            for point in points
+            if point.metric.type != "gauge"
+        }
+        if self._path is not None:
+            hidden = self._path.with_name(f".{self._path.name}")
+            hidden.write_text(json.dumps({"time": now, "series": self._series}), "utf-8")
+            os.rename(hidden, self._path)
+
+
+def _name(point: Point) -> str:
+    return "\x1f".join((point.metric.name, *point.labels, "overflow" if point.overflow else ""))
