@@ -50,12 +50,7 @@ class Acknowledged:
         ]
 
     def _last(self, point: Point) -> _Series:
-        known = self._series.get(_name(point))
-        if known is not None:
-            return known
-        # The host's counters began with the host: what was before us is not growth.
-        before = point.value if point.metric.group == "system" else 0.0
-        return before, 0.0, [0.0] * len(point.counts)
+        return self._series.get(_name(point), (0.0, 0.0, [0.0] * len(point.counts)))
 
     def acknowledge(self, points: list[Point], now: float) -> None:
         """Notes that `points` have arrived, at `now` (Unix seconds)."""

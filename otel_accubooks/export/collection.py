@@ -23,10 +23,10 @@ from otel_accubooks.recorder.totals import Point, Totals
 class Collection:
     """Reads the segments and the host, and derives what the contract derives from them."""
 
-    def __init__(self, reader: ServiceReader) -> None:
+    def __init__(self, reader: ServiceReader, host: Host) -> None:
         self._reader = reader
         self._windows = Windows()
-        self._host = Host()
+        self._host = host
         self._roots: set[Root] = set()
         self._starts: dict[tuple[str, tuple[str, ...], bool], float] = {}
 

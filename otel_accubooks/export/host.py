@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -15,9 +17,20 @@ _LEAST_SECONDS = 1.0  # a share of CPU over less than that is noise
 
 
 class Host:
-    """Reads psutil; CPU shares are those since the last reading."""
+    """Reads psutil; CPU shares are those since the last reading.
 
-    def __init__(self) -> None:
+    The host's counters began with the host: they are told from where they were when the service
+    was first seen, which `kept` remembers, so that they are as much growth as any other.
+    """
+
+    def __init__(self, kept: Path | None = None) -> None:
+        self._kept = kept
+        self._began: dict[str, float] = {}
+        try:
+            if kept is not None:
+                self._began = json.loads(kept.read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            pass
         self._processes: dict[int, psutil.Process] = {}
         self._last: tuple[float, list[Point]] = (0.0, [])
         psutil.cpu_percent(interval=None)
@@ -37,14 +50,25 @@ class Host:
         yield Point(m.SYSTEM_MEMORY_USAGE_PERCENT, (), value=memory.percent)
         network = psutil.net_io_counters()
         if network is not None:
-            yield from _io(
+            yield from self._io(
                 m.SYSTEM_NETWORK_IO_BYTES_TOTAL,
                 receive=network.bytes_recv,
                 transmit=network.bytes_sent,
             )
         read, written = _disk_io()
-        yield from _io(m.SYSTEM_DISK_IO_BYTES_TOTAL, read=read, write=written)
+        yield from self._io(m.SYSTEM_DISK_IO_BYTES_TOTAL, read=read, write=written)
         yield from self._process_points(pids)
+
+    def _io(self, metric: Metric, **directions: int) -> Iterator[Point]:
+        for direction, value in directions.items():
+            name = f"{metric.name} {direction}"
+            if name not in self._began:
+                self._began.setdefault("time", time.time())
+                self._began[name] = value
+                if self._kept is not None:
+                    self._kept.write_text(json.dumps(self._began), "utf-8")
+            grown = float(max(0, value - self._began[name]))
+            yield Point(metric, (direction,), start=self._began["time"], value=grown)
 
     def _process_points(self, pids: set[int]) -> Iterator[Point]:
         cpu, memory, seen = 0.0, 0, 0
@@ -70,8 +94,3 @@ def _disk_io() -> tuple[int, int]:
         disk = None
     # A container without block devices has no counters: nothing was read from or written to disks.
     return (0, 0) if disk is None else (disk.read_bytes, disk.write_bytes)
-
-
-def _io(metric: Metric, **directions: int) -> Iterator[Point]:
-    for direction, value in directions.items():
-        yield Point(metric, (direction,), start=psutil.boot_time(), value=float(value))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from otel_accubooks.export.acknowledged import Acknowledged
 from otel_accubooks.export.collection import Collection
+from otel_accubooks.export.host import Host
 from otel_accubooks.export.resource import instance_id, resource_for
 from otel_accubooks.export.sending import (
     ExporterError,
@@ -43,7 +44,8 @@ class Exporter:
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
         self._folding = Folding(folder)
-        self._collection = Collection(ServiceReader(folder))
+        host = Host(folder.path / "host")
+        self._collection = Collection(ServiceReader(folder), host)
         self._reading = threading.Lock()
         self._status = Status(folder.path / "status")
         self._pushers: list[Pusher] = []

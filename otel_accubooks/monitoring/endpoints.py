@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_accubooks.export.collection import Collection
+from otel_accubooks.export.host import Host
 from otel_accubooks.monitoring.exposition import CONTENT_TYPE, prometheus_text
 from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.service import ServiceReader
@@ -29,7 +30,7 @@ class Metrics:
             if self._collection is None or self._generation is not recorder.segment:
                 self._generation = recorder.segment
                 reader = ServiceReader(recorder.folder, own=recorder.segment)
-                self._collection = Collection(reader)
+                self._collection = Collection(reader, Host())
             return prometheus_text(self._collection.collect())
 
 

@@ -31,6 +31,7 @@ class Backends:
             "PROMETHEUS_URL": self.prometheus.url,
             "DD_URL": self.datadog.url,
             "DD_API_KEY": "0" * 32,
+            "DD_HOSTNAME": "tested",
         }
         return Collector(self._folder, find_collector(), list(backends), ports=self.ports, env=env)
 

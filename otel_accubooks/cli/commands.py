@@ -1,0 +1,48 @@
+"""What can be asked of `otel-accubooks`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+BACKENDS = ("prometheus", "datadog")
+
+
+def _backends(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    unknown = [name for name in names if name not in BACKENDS]
+    if unknown or not names:
+        raise click.BadParameter(f"{text!r}: expected one or more of {', '.join(BACKENDS)}")
+    return names
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="otel-accubooks")
+def commands() -> None:
+    """Observability for Flask applications by OpenTelemetry."""
+
+
+@commands.command()
+@click.option(
+    "--backend",
+    "backends",
+    default="prometheus,datadog",
+    show_default=True,
+    callback=_backends,
+    help="Where the metrics go; several with commas.",
+)
+@click.option("--keep", is_flag=True, help="Leave everything up, print the addresses.")
+@click.option("--rounds", default=2, show_default=True, help="How long people use the app.")
+def demo(backends: tuple[str, ...], keep: bool, rounds: int) -> None:
+    """Start AccuBooks with everything around it, use it, and compare what arrived.
+
+    \b
+    Examples:
+      otel-accubooks demo
+      otel-accubooks demo --backend datadog
+      otel-accubooks demo --keep
+    """
+    from otel_accubooks.cli.demo import run
+
+    sys.exit(run(backends, keep=keep, rounds=rounds))

@@ -1,0 +1,153 @@
+"""`otel-accubooks demo`: everything is started, used, and compared."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from otel_accubooks.stack.binaries import NotFoundError
+from otel_accubooks.stack.comparison import EXPECTED, Read, Row, compare, in_datadog, in_prometheus
+from otel_accubooks.stack.deployment import EXAMPLE, Deployment
+from otel_accubooks.stack.process import StartError
+
+ARRIVAL_SECONDS = 60.0
+SEED = 7
+
+# Not on a terminal there is no width to keep to: a table in a log stays whole.
+console = Console() if sys.stdout.isatty() else Console(width=120)
+
+
+def run(backends: tuple[str, ...], *, keep: bool, rounds: int) -> int:
+    """Runs the demo; 0 only if every expected metric arrived in each of `backends`."""
+    if not EXAMPLE.is_dir():
+        console.print(f"The demo needs a checkout of the repository: there is no {EXAMPLE}.")
+        return 2
+    folder = Path(".demo") / datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    folder.mkdir(parents=True)
+    console.print(f"Everything of this run, its logs too, is in [bold]{folder}[/]")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with Deployment(folder.resolve(), backends) as deployment:
+            return _run(deployment, keep=keep, rounds=rounds)
+    except (StartError, NotFoundError) as error:
+        console.print(f"[red]Not started.[/] {error}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("Stopped; nothing is left running.")
+        return 130
+
+
+def _run(deployment: Deployment, *, keep: bool, rounds: int) -> int:
+    deployment.start(lambda step: console.print(f"[dim]starting[/] {step}"))
+    if deployment.prometheus is not None:
+        path = "OTLP" if deployment.prometheus.takes_otlp else "remote write"
+        console.print(f"This Prometheus is fed by [bold]{path}[/].")
+    done = _traffic(deployment.url, rounds)
+    readers: dict[str, Read] = {}
+    if deployment.prometheus is not None:
+        readers["Prometheus"] = in_prometheus(deployment.prometheus)
+    if deployment.datadog is not None:
+        readers["Datadog"] = in_datadog(deployment.datadog)
+    with _progress() as progress:
+        task = progress.add_task("metrics arriving", total=len(EXPECTED))
+        rows = compare(
+            readers,
+            _known(done),
+            ARRIVAL_SECONDS,
+            on_progress=lambda number: progress.update(task, completed=number),
+        )
+    console.print(_table(rows, list(readers)))
+    arrived = sum(row.ok for row in rows)
+    console.print(f"{arrived} of {len(rows)} metrics arrived in {' and in '.join(readers)}.")
+    if keep:
+        _wait(deployment)
+    return 0 if arrived == len(rows) else 1
+
+
+def _traffic(url: str, rounds: int) -> Any:
+    spec = importlib.util.spec_from_file_location("traffic", EXAMPLE / "traffic.py")
+    assert spec is not None
+    assert spec.loader is not None
+    traffic = importlib.util.module_from_spec(spec)
+    sys.modules["traffic"] = traffic
+    spec.loader.exec_module(traffic)
+    with _progress() as progress:
+        task = progress.add_task("people use AccuBooks", total=None)
+
+        def step(done: int, total: int, text: str) -> None:
+            progress.update(task, completed=done, total=total, description=text)
+
+        return traffic.play(url, rounds=rounds, seed=SEED, on_step=step)
+
+
+def _known(done: Any) -> dict[str, float]:
+    """What the metrics have to say of the traffic, by the counts of those who made it."""
+    finished, failed = done.forecasts_finished.total(), done.forecasts_failed.total()
+    requests = done.requests.total()
+    return {
+        "http_requests_total": requests,
+        "http_request_duration_ms": requests,
+        "cache_hits_total": done.cache["hit"],
+        "cache_misses_total": done.cache["miss"],
+        "forecast_jobs_processed_total": finished + failed,
+        "forecast_job_duration_seconds": finished + failed,
+        "forecasts_generated_total": finished,
+        "tier_limit_hits_total": done.limit_hits.total(),
+        "trust_layer_usage_total": done.trust.total(),
+        "scenarios_created_total": done.scenarios.total(),
+        "active_users_concurrent": len(done.users),
+        "user_sessions_active": len(done.signed_in),
+    }
+
+
+def _progress() -> Progress:
+    parts = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    return Progress(*parts, console=console, disable=not console.is_terminal)
+
+
+def _table(rows: list[Row], backends: list[str]) -> Table:
+    table = Table(title="What arrived", title_justify="left")
+    table.add_column("metric", no_wrap=True)
+    for name in ("done", *backends, "difference"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for row in rows:
+        name = row.metric.name + (" (count)" if row.metric.type == "histogram" else "")
+        cells = [row.done, *(row.values.get(backend) for backend in backends), row.difference]
+        table.add_row(name, *map(_number, cells), _verdict(row))
+    return table
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if value != value:
+        return "overwritten"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.3f}"
+
+
+def _verdict(row: Row) -> str:
+    if row.ok:
+        return "[green]OK[/]"
+    if row.missing:
+        return f"[red]missing in {', '.join(row.missing)}[/]"
+    return "[red]differs[/]"
+
+
+def _wait(deployment: Deployment) -> None:
+    console.print(f"AccuBooks   {deployment.url}")
+    console.print(f"OTLP        http://127.0.0.1:{deployment.ports.otlp_http}")
+    if deployment.prometheus is not None:
+        console.print(f"Prometheus  {deployment.prometheus.url}")
+    if deployment.datadog is not None:
+        console.print(f"Datadog     {deployment.datadog.url}/_accubooks/metrics")
+    console.print("Ctrl-C ends it all.")
+    signal.pause()

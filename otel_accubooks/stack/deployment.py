@@ -1,0 +1,167 @@
+"""AccuBooks with everything around it: the servers of one deployment, started in order."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from otel_accubooks.stack.binaries import find_collector, find_prometheus
+from otel_accubooks.stack.collector import Collector, GatewayPorts
+from otel_accubooks.stack.datadog_intake import DatadogIntake
+from otel_accubooks.stack.files import REPOSITORY
+from otel_accubooks.stack.ports import free_port, tcp_open
+from otel_accubooks.stack.postgres import Postgres
+from otel_accubooks.stack.process import Server
+from otel_accubooks.stack.prometheus import Prometheus
+from otel_accubooks.stack.redis import Redis
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+EXAMPLE = REPOSITORY / "examples" / "accubooks"
+EXPORT_INTERVAL_MS = 2000
+SERVICE = "accubooks"
+_API_KEY = "0" * 32
+
+Say = Callable[[str], None]
+
+
+class Deployment:
+    """One deployment of the example application, its metrics going to the named backends.
+
+    Everything is in `folder`, the logs among it. As a context manager it leaves nothing running.
+    """
+
+    def __init__(self, folder: Path, backends: Sequence[str], *, workers: int = 3) -> None:
+        self.folder = folder
+        self.backends = tuple(backends)
+        self.ports = GatewayPorts()
+        self.app_port = free_port()
+        self.url = f"http://127.0.0.1:{self.app_port}"
+        self.prometheus: Prometheus | None = None
+        self.datadog: DatadogIntake | None = None
+        self._workers = workers
+        self._env: dict[str, str] = {}
+        self._running = ExitStack()
+
+    def start(self, say: Say) -> Self:
+        """Starts everything; `say` is told each step before it begins. Raises StartError."""
+        try:
+            self._start(say)
+        except BaseException:
+            self._running.close()
+            raise
+        return self
+
+    def _start(self, say: Say) -> None:
+        say("PostgreSQL")
+        postgres = self._running.enter_context(Postgres(self.folder / "postgres"))
+        say("Redis")
+        redis = self._running.enter_context(Redis(self.folder / "redis"))
+        self._start_backends(say)
+        self._env = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DATABASE_URL": postgres.dsn,
+            "REDIS_URL": redis.url,
+            "SECRET_KEY": os.urandom(16).hex(),
+        }
+        say("the ledger of five tenants")
+        self._run_once("seed", sys.executable, "-m", "accubooks.seed")
+        # From here on under the launcher: the commands are those of any application.
+        self._env |= {
+            "OTEL_SERVICE_NAME": SERVICE,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.ports.otlp_http}",
+            "OTEL_METRIC_EXPORT_INTERVAL": str(EXPORT_INTERVAL_MS),
+            "OTEL_ACCUBOOKS_RULES": str(EXAMPLE / "rules.toml"),
+        }
+        say("an RQ worker under opentelemetry-instrument")
+        self._enter(
+            Server(
+                "rq worker",
+                ["opentelemetry-instrument", "rq", "worker", "--url", redis.url, "forecasts"],
+                log=self.folder / "worker.log",
+                env=self._env,
+                cwd=EXAMPLE,
+                ready=lambda: "Listening on forecasts" in self._log("worker.log"),
+            )
+        )
+        say(f"gunicorn with {self._workers} workers under opentelemetry-instrument")
+        bind = f"127.0.0.1:{self.app_port}"
+        gunicorn = ["gunicorn", "--workers", str(self._workers), "--bind", bind]
+        self._enter(
+            Server(
+                "gunicorn",
+                ["opentelemetry-instrument", *gunicorn, "accubooks.wsgi:app"],
+                log=self.folder / "gunicorn.log",
+                env=self._env,
+                cwd=EXAMPLE,
+                ready=lambda: tcp_open(self.app_port),
+            )
+        )
+
+    def _start_backends(self, say: Say) -> None:
+        env: dict[str, str] = {}
+        files = list(self.backends)
+        if "prometheus" in files:
+            binary = find_prometheus(say)
+            say("Prometheus")
+            self.prometheus = self._running.enter_context(
+                Prometheus(
+                    self.folder / "prometheus",
+                    binary,
+                    targets={
+                        "app": [f"127.0.0.1:{self.app_port}"],
+                        "gateway": [f"127.0.0.1:{self.ports.metrics}"],
+                    },
+                )
+            )
+            env["PROMETHEUS_URL"] = self.prometheus.url
+            env["PROMETHEUS_REMOTE_WRITE_URL"] = f"{self.prometheus.url}/api/v1/write"
+            if not self.prometheus.takes_otlp:
+                files[files.index("prometheus")] = "prometheus-remote-write"
+        if "datadog" in files:
+            say("a local Datadog intake")
+            self.datadog = self._running.enter_context(DatadogIntake())
+            env |= {"DD_URL": self.datadog.url, "DD_API_KEY": _API_KEY, "DD_HOSTNAME": "demo"}
+        binary = find_collector(say)
+        self.backend_files = tuple(files)
+        say(f"the collector with backends/{'.yaml and backends/'.join(files)}.yaml")
+        self._enter(
+            Collector(self.folder / "gateway", binary, files, env=env, ports=self.ports)
+        )
+
+    def _enter(self, server: Server) -> None:
+        self._running.enter_context(server)
+
+    def _run_once(self, name: str, *argv: str) -> None:
+        import subprocess
+
+        with open(self.folder / f"{name}.log", "wb") as log:
+            subprocess.run(argv, env=self._env, cwd=EXAMPLE, stdout=log, stderr=log, check=True)
+
+    def _log(self, name: str) -> str:
+        try:
+            return (self.folder / name).read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def stop(self) -> None:
+        """Stops everything, the last started first."""
+        self._running.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

@@ -1,0 +1,126 @@
+"""collector/deploy/compose.yaml, read as Docker would: nothing in it may contradict the rest."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from otel_accubooks.stack.collector import DATADOG_GATE, GatewayPorts
+from otel_accubooks.stack.files import BACKENDS, COLLECTOR, GATEWAY, PROMETHEUS
+from otel_accubooks.stack.gobuild import locked_version, prometheus_version
+from otel_accubooks.stack.prometheus import OTLP_FLAG, REMOTE_WRITE_FLAG, RETENTION
+
+FOLDER = COLLECTOR / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+
+def mounts(service: str) -> list[tuple[str, str]]:
+    """Source and place of what is mounted from this repository, not of volumes."""
+    split = [volume.split(":") for volume in SERVICES[service].get("volumes", [])]
+    return [(source, place) for source, place, *_ in split if source.startswith(".")]
+
+
+def test_everything_that_is_promised_is_there() -> None:
+    """The six servers, with nothing missing."""
+    names = {"gateway", "prometheus", "alertmanager", "grafana", "postgres", "redis"}
+    assert SERVICES.keys() == names
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_images_are_pinned(service: str) -> None:
+    """The same files bring up the same programs tomorrow."""
+    assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+(\.\d+)?(-alpine)?", SERVICES[service]["image"])
+
+
+def test_images_are_of_the_versions_that_are_tested() -> None:
+    """Collector and Prometheus in containers are those that the tests build and run."""
+    collector = locked_version(COLLECTOR / "builder.yaml", "otlpreceiver")
+    assert SERVICES["gateway"]["image"].endswith(f":{collector}")
+    assert SERVICES["prometheus"]["image"].endswith(f":v{prometheus_version()}")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_is_mounted_exists(service: str) -> None:
+    """Docker would make an empty folder of a file that is not there, without a word."""
+    assert all((FOLDER / source).exists() for source, _ in mounts(service))
+
+
+def test_the_gateway_uses_the_same_files_and_gates() -> None:
+    """Configuration and feature gates are those of the demo and the tests."""
+    assert {(FOLDER / source).resolve() for source, _ in mounts("gateway")} == {GATEWAY, BACKENDS}
+    assert SERVICES["gateway"]["command"] == [
+        "--config=/etc/otelcol/gateway.yaml",
+        "--config=/etc/otelcol/backends/${BACKEND:-prometheus}.yaml",
+        f"--feature-gates={DATADOG_GATE}",
+    ]
+
+
+def test_the_gateway_is_given_every_setting_that_cannot_be_left_out() -> None:
+    """What a backend file has no default for is handed through from who starts the containers."""
+    texts = [path.read_text() for path in BACKENDS.glob("*.yaml")]
+    needed = {name for text in texts for name in re.findall(r"\$\{env:(\w+)\}", text)}
+    assert needed <= SERVICES["gateway"]["environment"].keys()
+
+
+def test_every_listening_address_of_the_gateway_leaves_its_container() -> None:
+    """Loopback, the default, would be the container's own."""
+    names = GatewayPorts().environment().keys() - {"GATEWAY_METRICS_PORT"}
+    given = SERVICES["gateway"]["environment"]
+    assert {given[name].split(":")[0] for name in names} == {"0.0.0.0"}
+
+
+def test_what_is_not_yet_sent_outlives_the_container() -> None:
+    """The queue's folder is a volume."""
+    default = re.search(r"GATEWAY_STORAGE:-([^}]+)", GATEWAY.read_text())
+    assert default
+    assert f"gateway-storage:{default[1]}" in SERVICES["gateway"]["volumes"]
+
+
+def test_prometheus_has_the_same_configuration_and_flags() -> None:
+    """Its files are those of collector/prometheus; only who is scraped differs."""
+    assert [(FOLDER / source).resolve() for source, _ in mounts("prometheus")] == [
+        PROMETHEUS,
+        FOLDER / "targets",
+    ]
+    flags = {OTLP_FLAG, REMOTE_WRITE_FLAG, f"--storage.tsdb.retention.time={RETENTION}"}
+    assert flags <= set(SERVICES["prometheus"]["command"])
+
+
+def test_targets_have_the_same_names_as_outside() -> None:
+    """A target file that one side lacks would be scraped on the other side alone."""
+    inside, outside = FOLDER / "targets", PROMETHEUS / "targets"
+    assert {path.name for path in inside.iterdir()} == {path.name for path in outside.iterdir()}
+    for path in inside.iterdir():
+        assert [group.keys() for group in yaml.safe_load(path.read_text())] == [{"targets"}]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_ports_are_bound_to_loopback(service: str) -> None:
+    """Nothing of it is offered to the network."""
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[service]["ports"])
+
+
+def test_grafana_is_on_3001() -> None:
+    """3000 is where so many applications are developed."""
+    assert SERVICES["grafana"]["ports"] == ["127.0.0.1:3001:3000"]
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES.keys() - {"gateway"}))
+def test_health_is_checked(service: str) -> None:
+    """Each container whose image can run a check says whether it is ready."""
+    assert SERVICES[service]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_every_volume_that_is_used_is_declared() -> None:
+    """Docker refuses a volume that is not."""
+    named = {
+        volume.split(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", [])
+        if not volume.startswith(".")
+    }
+    assert named == COMPOSE["volumes"].keys()
