@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import signal
 import sys
 from datetime import datetime, timezone
@@ -129,7 +130,7 @@ def _table(rows: list[Row], backends: list[str]) -> Table:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    if value != value:
+    if math.isnan(value):
         return "overwritten"
     return f"{value:,.0f}" if value == round(value) else f"{value:,.3f}"
 

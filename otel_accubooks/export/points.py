@@ -68,7 +68,7 @@ def _number(point: Point, now: int) -> NumberDataPoint:
 
 def _gauge(point: Point, now: int) -> NumberDataPoint:
     no_start: Any = None  # optional on the wire, and without a meaning for a gauge
-    return NumberDataPoint(point.attributes, no_start, now, point.value)
+    return NumberDataPoint(point.attributes, no_start, now, float(point.value))
 
 
 def _histogram(point: Point, now: int) -> HistogramDataPoint:

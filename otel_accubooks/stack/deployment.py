@@ -132,9 +132,7 @@ class Deployment:
         binary = find_collector(say)
         self.backend_files = tuple(files)
         say(f"the collector with backends/{'.yaml and backends/'.join(files)}.yaml")
-        self._enter(
-            Collector(self.folder / "gateway", binary, files, env=env, ports=self.ports)
-        )
+        self._enter(Collector(self.folder / "gateway", binary, files, env=env, ports=self.ports))
 
     def _enter(self, server: Server) -> None:
         self._running.enter_context(server)

@@ -17,7 +17,7 @@ from otel_accubooks.stack.process import Server
 
 BIN = Path(sys.executable).parent
 
-APP = '''
+APP = """
 import time
 from flask import Flask, abort, redirect, request, send_file
 
@@ -53,7 +53,7 @@ def broken_stream():
 @app.get("/file")
 def file():
     return send_file(__file__)
-'''
+"""
 
 
 def eventually(condition: Callable[[], object], seconds: float = 30) -> bool:

@@ -52,9 +52,7 @@ def test_killed_workers_lose_nothing(service: Service) -> None:
                 answered += 1
             except Exception:
                 time.sleep(0.1)
-        assert eventually(
-            lambda: service.requests(route="/hello/<name>") == answered, 20
-        )
+        assert eventually(lambda: service.requests(route="/hello/<name>") == answered, 20)
 
 
 def test_a_killed_exporter_is_replaced(service: Service) -> None:
@@ -130,7 +128,9 @@ def test_a_script_counts_too(service: Service) -> None:
 def test_two_services_on_one_host_never_mix(service: Service, tmp_path: Path) -> None:
     """Another service name is another folder, another exporter and another instance id."""
     script = tmp_path / "script.py"
-    script.write_text("from app import app\nfor _ in range(5): app.test_client().get('/hello/x').data\n")
+    script.write_text(
+        "from app import app\nfor _ in range(5): app.test_client().get('/hello/x').data\n"
+    )
     argv = [str(BIN / "opentelemetry-instrument"), sys.executable, str(script)]
     for name in ("one", "two"):
         env = {**service.env, "OTEL_SERVICE_NAME": name}

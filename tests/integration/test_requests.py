@@ -44,7 +44,9 @@ def test_a_streamed_body_counts_until_its_end(service: Service) -> None:
     with service.gunicorn("-w", "1"):
         assert service.get("/stream/10").text.split() == [str(n) for n in range(10)]
     (series,) = service.sink.series("http_request_duration_ms", route="/stream/<int:parts>")
-    below = [c for bound, c in zip(series.bounds, series.bucket_counts, strict=False) if bound < 500]
+    below = [
+        c for bound, c in zip(series.bounds, series.bucket_counts, strict=False) if bound < 500
+    ]
     assert sum(below) == 0
     assert sum(series.bucket_counts) == 1
 

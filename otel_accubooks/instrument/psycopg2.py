@@ -1,0 +1,244 @@
+"""psycopg2: how long queries take, and which connections fail.
+
+One observation is one call that sends SQL: `execute`, `executemany`, `callproc`, a `copy_*`. So
+`execute_values` and `execute_batch` make one for each page that they send. Of an asynchronous
+connection it is the sending alone. Rows that a named cursor fetches later are not measured, nor are
+`commit` and `rollback`.
+
+The C types `cursor` and `connection` cannot be changed, so subclasses take their places; whatever
+derives from them, in `psycopg2.extras` or in the application, inherits what is measured.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from otel_accubooks.contract.metrics import DB_QUERY_DURATION_MS
+from otel_accubooks.instrument.faults import FAULTS
+from otel_accubooks.instrument.guard import failed
+from otel_accubooks.instrument.patching import Patches
+from otel_accubooks.instrument.psycopg2_errors import error_type, errors
+from otel_accubooks.instrument.psycopg2_health import Targets
+from otel_accubooks.instrument.sql import text_of, verb
+from otel_accubooks.recorder.process import recorder
+from otel_accubooks.recorder.series import Histogram
+
+REMEMBERED_QUERIES = 1024
+REMEMBERED_CHARACTERS = 4096
+_MADE_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_DOWN = ("refused", "timeout", "dns", "too_many_connections")
+
+_durations = recorder.histogram(DB_QUERY_DURATION_MS)
+_by_query: dict[str, Histogram] = {}
+
+Method = Callable[..., Any]
+
+
+def _series_of(query: object) -> Histogram:
+    # Only plain text of moderate length: hashing and keeping 10 MB would cost more than scanning.
+    text = query if type(query) is str else text_of(query)
+    if len(text) > REMEMBERED_CHARACTERS:
+        return _durations.labels(verb(text))
+    series = _by_query.get(text)
+    if series is None:
+        if len(_by_query) >= REMEMBERED_QUERIES:
+            _by_query.clear()
+        series = _by_query[text] = _durations.labels(verb(text))
+    return series
+
+
+def _query_ended(query: object, began: float) -> None:
+    elapsed = (perf_counter() - began) * 1000.0
+    try:
+        _series_of(query).record(elapsed)
+    except FAULTS:
+        failed("recording a query")
+
+
+class Losses:
+    """Connections that the server ended: noticed by the first call that fails on one."""
+
+    def __init__(self, module: Any) -> None:
+        self._error = module.DatabaseError
+
+    def noticed(self, connection: Any, error: BaseException) -> None:
+        """Counts, if `error` was raised because `connection` is gone. Never raises."""
+        try:
+            # The calls after the first one raise InterfaceError, which is no DatabaseError.
+            if isinstance(error, self._error) and connection.closed:
+                errors.labels("connection_lost").add()
+        except FAULTS:
+            failed("recording a lost connection")
+
+
+def _measured(losses: Losses) -> Callable[[Method], Method]:
+    def wrapper(original: Method) -> Method:
+        def execute(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+            began = perf_counter()
+            try:
+                result = original(self, query, *args, **kwargs)
+            except BaseException as error:
+                _query_ended(query, began)
+                losses.noticed(self.connection, error)
+                raise
+            _query_ended(query, began)
+            return result
+
+        return execute
+
+    return wrapper
+
+
+def _measured_as(query: str, losses: Losses) -> Callable[[Method], Method]:
+    def wrapper(original: Method) -> Method:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            began = perf_counter()
+            try:
+                result = original(self, *args, **kwargs)
+            except BaseException as error:
+                _query_ended(query, began)
+                losses.noticed(self.connection, error)
+                raise
+            _query_ended(query, began)
+            return result
+
+        return method
+
+    return wrapper
+
+
+def _watched_end(losses: Losses) -> Callable[[Method], Method]:
+    def wrapper(original: Method) -> Method:
+        def method(self: Any) -> Any:
+            try:
+                return original(self)
+            except BaseException as error:
+                losses.noticed(self, error)
+                raise
+
+        return method
+
+    return wrapper
+
+
+def _cursors_of(kind: type) -> Callable[[Method], Method]:
+    def wrapper(original: Method) -> Method:
+        def cursor(
+            self: Any,
+            name: Any = None,
+            cursor_factory: Any = None,
+            withhold: Any = False,
+            scrollable: Any = None,
+        ) -> Any:
+            if cursor_factory is None and self.cursor_factory is None:
+                cursor_factory = kind
+            return original(self, name, cursor_factory, withhold, scrollable)
+
+        return cursor
+
+    return wrapper
+
+
+def _derived(base: Any, methods: dict[str, Callable[[Method], Method]], *first: type) -> type:
+    """A subclass of a C type that shows itself as that type, with some of its methods wrapped.
+
+    `first` are bases to be asked before it.
+    """
+    namespace: dict[str, Any] = {
+        "__slots__": (),  # the layout of the C type, so that classes can move between the two
+        "__module__": base.__module__,
+        "__qualname__": base.__qualname__,
+        "__doc__": base.__doc__,
+    }
+    for name, wrapper in methods.items():
+        original = getattr(base, name)
+        namespace[name] = functools.wraps(original)(wrapper(original))
+    return type(base.__name__, (*first, base), namespace)
+
+
+def _cursor_type(module: Any, losses: Losses) -> type:
+    copy = _measured_as("COPY", losses)
+    return _derived(
+        module._psycopg.cursor,
+        {
+            "execute": _measured(losses),
+            "executemany": _measured(losses),
+            "callproc": _measured_as("CALL", losses),
+            "copy_from": copy,
+            "copy_to": copy,
+            "copy_expert": copy,
+        },
+    )
+
+
+def _connection_type(module: Any, losses: Losses, cursor: type) -> type:
+    end = _watched_end(losses)
+    return _derived(
+        module._psycopg.connection,
+        {"cursor": _cursors_of(cursor), "commit": end, "rollback": end},
+    )
+
+
+def _take_place(patches: Patches, module: Any, measured: type, original: type) -> None:
+    for owner in (module._psycopg, module.extensions):
+        patches.set(owner, measured.__name__, measured)
+    # What was derived before we came: psycopg2.extras, or the application's own classes.
+    subclasses: list[Any] = original.__subclasses__()
+    for derived in subclasses:
+        if derived is measured or not derived.__flags__ & _MADE_IN_PYTHON:
+            continue
+        try:
+            derived.__bases__ = tuple(measured if b is original else b for b in derived.__bases__)
+        except TypeError:
+            failed(f"measuring the class {derived.__name__}")
+
+
+def _measured_connect(
+    connection: type, operational_error: type[Exception], targets: Targets
+) -> Callable[[Method], Method]:
+    def wrapper(original: Method) -> Method:
+        def _connect(*args: Any, **kwargs: Any) -> Any:
+            if len(args) < 2 and kwargs.get("connection_factory") is None:
+                kwargs["connection_factory"] = connection
+            dsn = args[0] if args else kwargs.get("dsn")
+            try:
+                made = original(*args, **kwargs)
+            except operational_error as error:
+                kind = error_type(error)
+                errors.labels(kind).add()
+                if kind in _DOWN:
+                    targets.used(dsn)
+                raise
+            targets.used(dsn)
+            return made
+
+        return _connect
+
+    return wrapper
+
+
+def instrument(module: Any) -> Patches:
+    """Measures every connection that this process makes; `module` is psycopg2.
+
+    Classes that were derived meanwhile stay measured when the patches are restored.
+    """
+    patches = Patches()
+    losses = Losses(module)
+    base_cursor, base_connection = module._psycopg.cursor, module._psycopg.connection
+    replication = module._psycopg.ReplicationConnection, module._psycopg.ReplicationCursor
+    cursor = _cursor_type(module, losses)
+    connection = _connection_type(module, losses, cursor)
+    _take_place(patches, module, cursor, base_cursor)
+    _take_place(patches, module, connection, base_connection)
+    # So that a replication connection is still a connection, and its cursor a cursor.
+    for base, first in zip(replication, (connection, cursor), strict=True):
+        patches.set(module._psycopg, base.__name__, _derived(base, {}, first))
+    targets = Targets(module, module._connect)
+    patches.wrap(
+        module, "_connect", _measured_connect(connection, module.OperationalError, targets)
+    )
+    recorder.on_open(errors.announce)
+    return patches
