@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BACKEND ?= prometheus,datadog
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 $(READY): pyproject.toml
 	@echo "Making the environment in $(VENV) (about a minute)"
@@ -26,6 +26,9 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: $(READY)
+	@$(BIN)/python -m otel_accubooks.cli.reference docs
 
 clean:
 	rm -rf $(VENV) build dist

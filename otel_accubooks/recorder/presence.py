@@ -32,14 +32,15 @@ _ROWS = 1024
 def deployment_secret(folder: Path) -> bytes:
     """The key of the hash, the same for all processes that share `folder`; made on first use."""
     path = folder / "secret"
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return path.read_bytes().ljust(32, b"\0")[:32]
-    with open(fd, "wb") as file:
-        key = secrets.token_bytes(32)
-        file.write(key)
-    return key
+    if not path.exists():
+        hidden = folder / f".secret-{os.getpid()}-{secrets.token_hex(4)}"
+        hidden.write_bytes(secrets.token_bytes(32))
+        try:
+            os.link(hidden, path)  # whole or not at all: whoever reads it reads all of it
+        except FileExistsError:
+            pass
+        os.unlink(hidden)
+    return path.read_bytes()
 
 
 def hashed(key: bytes, who: str) -> int:

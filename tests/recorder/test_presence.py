@@ -83,11 +83,7 @@ def test_rows_of_the_long_silent_are_taken_again(
     monkeypatch.setattr(presence, "_ROWS", 8)
     monkeypatch.setattr(presence, "SESSION_SILENCE_SECONDS", -1.0)
     worker(folder, [str(number) for number in range(50)])
-    records = [
-        record
-        for name in folder.segments()
-        for record in presence_records(folder, name)
-    ]
+    records = [record for name in folder.segments() for record in presence_records(folder, name)]
     assert len(records) == 1
 
 

@@ -188,7 +188,7 @@ def _count_in_grandchild(folder: StateFolder) -> None:
 @given(seed=st.integers(0, 1000))
 def test_any_history_adds_up(tmp_path: Path, seed: int) -> None:
     """Processes come, count and die in any order, folded at any time: the sum is what was done."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     folder = StateFolder(tmp_path / f"s{seed}-{chance.getrandbits(60)}")
     folder.make()
     done = 0
