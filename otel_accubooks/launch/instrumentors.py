@@ -70,7 +70,7 @@ class RedisInstrumentor(_OnImport):
     """Cache metrics of redis-py."""
 
     requires = "redis >= 5"
-    libraries = {"redis": "otel_accubooks.instrument.redis"}  # noqa: RUF012
+    libraries = {"redis": "otel_accubooks.launch.redis_front"}  # noqa: RUF012
 
 
 class RQInstrumentor(_OnImport):
