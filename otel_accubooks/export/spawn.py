@@ -20,7 +20,16 @@ ASK_SECONDS = 1.5
 _spawn = os.posix_spawn
 _waitpid = os.waitpid
 _Socket = socket.socket
-_executable = sys.executable
+
+
+def python() -> str:
+    """The interpreter: sys.executable, except where Python lives in a server such as uWSGI."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    inside = (os.path.join(sys.prefix, "bin", name) for name in (version, "python3", "python"))
+    named = sys.executable or ""
+    candidates = [named] if "python" in os.path.basename(named) else [*inside, named]
+    return next((path for path in candidates if os.access(path, os.X_OK)), version)
+
 
 # The child leaves at once, so that the exporter is nobody's child and is never waited for; it closes
 # what it inherits, since a listening socket kept open would outlive its server.
@@ -50,10 +59,11 @@ def exporter_runs(folder: StateFolder) -> bool:
 def start_exporter(folder: StateFolder) -> None:
     """Starts an exporter; where several do so at once, the lock picks one. Raises OSError."""
     path = [os.path.abspath(entry) for entry in sys.path if entry]
-    argv = [_executable, "-S", "-E", "-c", _PROGRAM, str(folder.path), *path]
+    executable = python()
+    argv = [executable, "-S", "-E", "-c", _PROGRAM, str(folder.path), *path]
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     usual = [s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)]
-    pid = _spawn(_executable, argv, os.environ, file_actions=null, setsigmask=(), setsigdef=usual)
+    pid = _spawn(executable, argv, os.environ, file_actions=null, setsigmask=(), setsigdef=usual)
     try:
         _waitpid(pid, 0)
     except ChildProcessError:

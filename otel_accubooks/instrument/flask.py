@@ -8,6 +8,7 @@ from typing import Any
 
 from otel_accubooks.contract.metrics import HTTP_REQUEST_DURATION_MS, HTTP_REQUESTS_TOTAL
 from otel_accubooks.instrument import business
+from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.recorder.process import recorder
@@ -57,7 +58,7 @@ class Exchange:
                 found = _series[key] = (_durations.labels(*key), _requests.labels(*key))
             found[0].record(elapsed)
             found[1].add()
-        except Exception:
+        except FAULTS:
             failed("recording a request")
 
 

@@ -45,6 +45,9 @@ def _start(given: Settings) -> None:
 
     polls.interval = given.interval_seconds
     if given.exports:
+        # Imported before gevent or a server may patch what it uses.
+        from otel_accubooks.export import spawn  # noqa: F401
+
         polls.add_everywhere("watching the exporter", _watch_exporter, WATCH_SECONDS)
         recorder.on_open(_see_to_exporter)
         atexit.register(_at_exit)
