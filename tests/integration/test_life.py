@@ -89,11 +89,12 @@ def test_what_a_dead_deployment_left_is_sent_by_the_next(service: Service) -> No
     server = service.gunicorn("-w", "2").start()
     for number in range(40):
         service.get(f"/hello/{number}")
-    for process in [*exporters(service), *psutil.Process(server.pid).children()]:
-        process.kill()
-    server.kill()
+    assert eventually(lambda: bool(exporters(service)))
+    workers = psutil.Process(server.pid).children()
+    server.kill()  # its whole process group
     for process in exporters(service):
         process.kill()
+    psutil.wait_procs(workers, 10)
     service.env["OTEL_METRIC_EXPORT_INTERVAL"] = "1000"
     with service.gunicorn("-w", "1"):
         service.get("/hello/again")
