@@ -34,7 +34,8 @@ def commands() -> None:
 )
 @click.option("--keep", is_flag=True, help="Leave everything up, print the addresses.")
 @click.option("--rounds", default=2, show_default=True, help="How long people use the app.")
-def demo(backends: tuple[str, ...], keep: bool, rounds: int) -> None:
+@click.option("--wait", default=60.0, show_default=True, help="Seconds for all to arrive.")
+def demo(backends: tuple[str, ...], keep: bool, rounds: int, wait: float) -> None:
     """Start AccuBooks with everything around it, use it, and compare what arrived.
 
     \b
@@ -45,4 +46,4 @@ def demo(backends: tuple[str, ...], keep: bool, rounds: int) -> None:
     """
     from otel_accubooks.cli.demo import run
 
-    sys.exit(run(backends, keep=keep, rounds=rounds))
+    sys.exit(run(backends, keep=keep, rounds=rounds, wait=wait))

@@ -19,15 +19,17 @@ from otel_accubooks.stack.comparison import EXPECTED, Read, Row, compare, in_dat
 from otel_accubooks.stack.deployment import EXAMPLE, Deployment
 from otel_accubooks.stack.process import StartError
 
-ARRIVAL_SECONDS = 60.0
 SEED = 7
 
 # Not on a terminal there is no width to keep to: a table in a log stays whole.
 console = Console() if sys.stdout.isatty() else Console(width=120)
 
 
-def run(backends: tuple[str, ...], *, keep: bool, rounds: int) -> int:
-    """Runs the demo; 0 only if every expected metric arrived in each of `backends`."""
+def run(backends: tuple[str, ...], *, keep: bool, rounds: int, wait: float) -> int:
+    """Runs the demo; 0 only if every expected metric arrived in each of `backends`.
+
+    After the traffic, `wait` seconds are given for that.
+    """
     if not EXAMPLE.is_dir():
         console.print(f"The demo needs a checkout of the repository: there is no {EXAMPLE}.")
         return 2
@@ -37,7 +39,7 @@ def run(backends: tuple[str, ...], *, keep: bool, rounds: int) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with Deployment(folder.resolve(), backends) as deployment:
-            return _run(deployment, keep=keep, rounds=rounds)
+            return _run(deployment, keep=keep, rounds=rounds, wait=wait)
     except (StartError, NotFoundError) as error:
         console.print(f"[red]Not started.[/] {error}")
         return 1
@@ -46,7 +48,7 @@ def run(backends: tuple[str, ...], *, keep: bool, rounds: int) -> int:
         return 130
 
 
-def _run(deployment: Deployment, *, keep: bool, rounds: int) -> int:
+def _run(deployment: Deployment, *, keep: bool, rounds: int, wait: float) -> int:
     deployment.start(lambda step: console.print(f"[dim]starting[/] {step}"))
     if deployment.prometheus is not None:
         path = "OTLP" if deployment.prometheus.takes_otlp else "remote write"
@@ -62,7 +64,7 @@ def _run(deployment: Deployment, *, keep: bool, rounds: int) -> int:
         rows = compare(
             readers,
             _known(done),
-            ARRIVAL_SECONDS,
+            wait,
             on_progress=lambda number: progress.update(task, completed=number),
         )
     console.print(_table(rows, list(readers)))

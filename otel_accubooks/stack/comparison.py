@@ -79,6 +79,8 @@ class Row:
     def difference(self) -> float | None:
         """Between the highest and the lowest of them all; None where a backend has nothing."""
         there = [v for v in (self.done, *self.values.values()) if v is not None]
+        if any(map(math.isnan, there)):
+            return math.nan
         return None if self.missing or not self.values else max(there) - min(there)
 
     @property

@@ -60,15 +60,15 @@ class Deployment:
 
     def _start(self, say: Say) -> None:
         say("PostgreSQL")
-        postgres = self._running.enter_context(Postgres(self.folder / "postgres"))
+        self.postgres = self._running.enter_context(Postgres(self.folder / "postgres"))
         say("Redis")
-        redis = self._running.enter_context(Redis(self.folder / "redis"))
+        self.redis = self._running.enter_context(Redis(self.folder / "redis"))
         self._start_backends(say)
         self._env = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "DATABASE_URL": postgres.dsn,
-            "REDIS_URL": redis.url,
+            "DATABASE_URL": self.postgres.dsn,
+            "REDIS_URL": self.redis.url,
             "SECRET_KEY": os.urandom(16).hex(),
         }
         say("the ledger of five tenants")
@@ -84,7 +84,7 @@ class Deployment:
         self._enter(
             Server(
                 "rq worker",
-                ["opentelemetry-instrument", "rq", "worker", "--url", redis.url, "forecasts"],
+                ["opentelemetry-instrument", "rq", "worker", "--url", self.redis.url, "forecasts"],
                 log=self.folder / "worker.log",
                 env=self._env,
                 cwd=EXAMPLE,
