@@ -20,7 +20,6 @@ from otel_accubooks.export.collection import Collection
 from otel_accubooks.export.host import Host
 from otel_accubooks.export.resource import instance_id, resource_for
 from otel_accubooks.export.sending import (
-    ExporterError,
     Pusher,
     exporter_names,
     pushers,
@@ -65,7 +64,7 @@ class Exporter:
             self._pushers = pushers(os.environ, resource, self._acknowledged, first=first)
             if "prometheus" in exporter_names(os.environ):
                 serve_prometheus(os.environ, resource, self._collect)
-        except (ExporterError, ValueError, OSError) as error:
+        except Exception as error:
             self._status.say(f"metrics are not sent: {error}")
 
     def _acknowledged(self, name: str) -> Acknowledged:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
+from logging import getLogger
 from typing import Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -15,6 +17,8 @@ from otel_accubooks.export.acknowledged import Acknowledged
 from otel_accubooks.export.points import metrics_data
 from otel_accubooks.export.receiver import ReceiverAdapter, watched_session
 from otel_accubooks.recorder.totals import Point
+
+_log = getLogger("otel_accubooks")
 
 DEFAULT_EXPORTERS = "otlp"
 _OTLP_BY_PROTOCOL = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
@@ -113,7 +117,11 @@ class Pusher:
         if self._adapter is not None:
             self._adapter.received = False
         data = metrics_data(points, self._resource, now, delta=self._delta)
-        acknowledged = self._exporter.export(data) is MetricExportResult.SUCCESS
+        try:
+            acknowledged = self._exporter.export(data) is MetricExportResult.SUCCESS
+        except Exception as error:
+            _log.warning("%s", error)
+            acknowledged = False
         self._replaced = not acknowledged
         return acknowledged
 
@@ -124,7 +132,10 @@ def serve_prometheus(
     """Serves the contract under its exact names for a scrape, by opentelemetry-exporter-prometheus."""
     from prometheus_client import start_http_server
 
-    reader = PrometheusMetricReader(scope_info_enabled=False)
+    # Older versions have neither the option nor the labels that it leaves out.
+    known = inspect.signature(PrometheusMetricReader).parameters
+    options: dict[str, Any] = {"scope_info_enabled": False} if "scope_info_enabled" in known else {}
+    reader = PrometheusMetricReader(**options)
 
     def finished(*_: object, **__: object) -> MetricsData:
         return metrics_data(collect(), resource, time.time(), units=False)

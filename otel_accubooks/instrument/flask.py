@@ -185,9 +185,10 @@ def _observed_exception(original: Callable[..., Any]) -> Callable[..., Any]:
 def instrument(module: Any) -> Patches:
     """Measures every Flask application of this process; `module` is flask."""
     patches = Patches()
-    patches.wrap(module.Flask, "__call__", _measured_call)
-    patches.wrap(module.Flask, "request_context", _noted_context)
+    flask = module.app.Flask  # module.Flask may be a subclass that somebody put in its place
+    patches.wrap(flask, "__call__", _measured_call)
+    patches.wrap(flask, "request_context", _noted_context)
     if business.rules_exist():
-        patches.wrap(module.Flask, "full_dispatch_request", _observed_dispatch)
-        patches.wrap(module.Flask, "handle_user_exception", _observed_exception)
+        patches.wrap(flask, "full_dispatch_request", _observed_dispatch)
+        patches.wrap(flask, "handle_user_exception", _observed_exception)
     return patches

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.distro import BaseDistro
@@ -11,6 +12,8 @@ from otel_accubooks.launch.start import settings, start
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+_log = getLogger("otel_accubooks")
 
 DEFAULTS = {
     "OTEL_PYTHON_CONFIGURATOR": "accubooks",
@@ -22,6 +25,7 @@ DEFAULTS = {
 
 # Their metrics are the contract's to measure: they are loaded for the spans that they make.
 _FOR_TRACES = ("flask", "psycopg2", "redis", "celery")
+_for_spans: list[tuple[EntryPoint, dict[str, Any]]] = []
 
 
 class AccuBooksDistro(BaseDistro):  # type: ignore[misc]
@@ -43,6 +47,21 @@ class AccuBooksDistro(BaseDistro):  # type: ignore[misc]
         elif entry_point.name not in _FOR_TRACES:
             super().load_instrumentor(entry_point, **kwargs)
         elif settings().traces:
-            from opentelemetry.metrics import NoOpMeterProvider
+            _for_spans.append((entry_point, kwargs))
 
-            super().load_instrumentor(entry_point, meter_provider=NoOpMeterProvider(), **kwargs)
+
+def load_for_spans() -> None:
+    """Loads upstream's instrumentors of our libraries, after all of ours. Never raises.
+
+    They import their library, and derive classes from what they find in it.
+    """
+    from opentelemetry.metrics import NoOpMeterProvider
+
+    while _for_spans:
+        entry_point, kwargs = _for_spans.pop(0)
+        try:
+            entry_point.load()().instrument(meter_provider=NoOpMeterProvider(), **kwargs)
+        except ModuleNotFoundError:
+            pass  # the application does not have the library
+        except Exception as error:
+            _log.warning("otel-accubooks: no spans of %s: %s", entry_point.name, error)
