@@ -41,6 +41,7 @@ class Collection:
         now = time.time()
         totals = self._reader.read()
         pids = {reader.pid for reader in self._reader.readers.values()}
+        pids |= {root.pid for root in self.roots()}
         points = list(totals.points.values())
         points.extend(self._windows.percentages(totals, now))
         points.extend(_presence(totals, now))
@@ -53,7 +54,10 @@ class Collection:
         return points
 
     def _service(self, totals: Totals, now: float) -> Iterator[Point]:
-        started = min((root.started for root in self.roots()), default=now)
+        roots = self.roots()
+        if not roots:
+            return  # the service has ended: it is neither up nor healthy
+        started = min(root.started for root in roots)
         yield Point(m.SYSTEM_UPTIME_SECONDS, (), value=now - started)
         if not any(totals.of(m.SYSTEM_HEALTH_STATUS)):
             yield Point(m.SYSTEM_HEALTH_STATUS, (), value=1.0)

@@ -15,7 +15,7 @@ WATCH_SECONDS = 1.0
 
 _settings: Settings | None = None
 _told: str | None = None
-_started_exporter = False
+_teller: int | None = None
 
 
 def settings() -> Settings:
@@ -49,6 +49,7 @@ def _start(given: Settings) -> None:
         from otel_accubooks.export import spawn  # noqa: F401
 
         polls.add_everywhere("watching the exporter", _watch_exporter, WATCH_SECONDS)
+        recorder.on_open(_forget_teller)
         recorder.on_open(_see_to_exporter)
         atexit.register(_at_exit)
     recorder.on_open(polls.start)
@@ -59,14 +60,12 @@ def _start(given: Settings) -> None:
 
 
 def _see_to_exporter() -> None:
-    global _started_exporter
     from otel_accubooks.export import spawn
 
     if recorder.segment is None or recorder.folder is None:
         return
     if not spawn.exporter_runs(recorder.folder):
         spawn.start_exporter(recorder.folder)
-        _started_exporter = True
 
 
 def _watch_exporter() -> None:
@@ -74,11 +73,26 @@ def _watch_exporter() -> None:
     from otel_accubooks.export import spawn
 
     _see_to_exporter()
-    if _started_exporter and recorder.folder is not None:
+    if recorder.folder is not None and _is_teller(recorder.folder):
         problem = spawn.exporter_problem(recorder.folder)
         if problem != _told:
             _told = problem
             _log.warning("otel-accubooks: %s", problem or "metrics are arriving again")
+
+
+def _is_teller(folder: StateFolder) -> bool:
+    """True in the one process of the service that logs what the exporter has to say."""
+    global _teller
+    if _teller is None:
+        _teller = folder.try_lock("teller")
+    return _teller is not None
+
+
+def _forget_teller() -> None:
+    global _teller
+    if _teller is not None:
+        os.close(_teller)  # inherited over a fork: the lock itself stays the parent's
+        _teller = None
 
 
 def _at_exit() -> None:
