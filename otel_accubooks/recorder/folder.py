@@ -59,14 +59,20 @@ class StateFolder:
                 folder.mkdir(mode=0o700, exist_ok=True, parents=True)
             except OSError as error:
                 raise FolderError(f"{folder} cannot be made: {error.strerror}") from error
-        found = self.path.lstat()
-        if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+        self._check(self.path.parent, owners=(os.getuid(), 0))
+        self._check(self.path, owners=(os.getuid(),))
+
+    @staticmethod
+    def _check(folder: Path, owners: tuple[int, ...]) -> None:
+        found = folder.lstat() if owners == (os.getuid(),) else folder.stat()
+        if found.st_uid not in owners or not stat.S_ISDIR(found.st_mode):
             raise FolderError(
-                f"{self.path} belongs to user {found.st_uid}, expected {os.getuid()}: "
+                f"{folder} belongs to user {found.st_uid}, expected a folder of user {os.getuid()}: "
                 "remove it, or name another place in OTEL_ACCUBOOKS_STATE_DIR"
             )
-        if stat.S_IMODE(found.st_mode) & 0o022:
-            raise FolderError(f"{self.path} can be written by others: chmod 700 it")
+        # Who may write into it could put another folder in the place of ours; sticky forbids that.
+        if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+            raise FolderError(f"{folder} can be written by others: chmod go-w {folder}")
 
     @property
     def base(self) -> Path:
