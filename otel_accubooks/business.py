@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from otel_accubooks.instrument import users
+from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.rules import BUSINESS_COUNTERS
 from otel_accubooks.instrument.tally import tally, text_of, told_once
@@ -38,7 +39,7 @@ def count(name: str, /, amount: float = 1, **labels: Any) -> None:
             told_once(f"business.count: {name} was given {amount!r}, expected a number from 0 on")
         else:
             tally(metric, tuple(labels[label] for label in metric.label_names), float(amount))
-    except Exception:
+    except FAULTS:
         failed("business.count")
 
 
@@ -53,7 +54,7 @@ def user_seen(user_id: Any) -> None:
     try:
         if (user := text_of(user_id)) is not None:
             users.seen(user)
-    except Exception:
+    except FAULTS:
         failed("business.user_seen")
 
 
@@ -66,5 +67,5 @@ def session_ended(user_id: Any) -> None:
     try:
         if (user := text_of(user_id)) is not None:
             users.left(user)
-    except Exception:
+    except FAULTS:
         failed("business.session_ended")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
+from logging import getLogger
 from pathlib import Path
 
+from otel_accubooks.recorder.folder import replace_file
 from otel_accubooks.recorder.totals import Point
+
+_log = getLogger("otel_accubooks")
 
 _Series = tuple[float, float, list[float]]
 
@@ -25,6 +28,11 @@ class Acknowledged:
             self._series = {name: tuple(row) for name, row in kept.get("series", {}).items()}
         except (FileNotFoundError, ValueError):
             pass
+
+    @property
+    def nothing(self) -> bool:
+        """True while nothing was ever acknowledged."""
+        return not self._time
 
     def added(self, points: list[Point]) -> list[Point]:
         """The points with what counters and histograms grew by; gauges as they are."""
@@ -61,9 +69,10 @@ class Acknowledged:
             if point.metric.type != "gauge"
         }
         if self._path is not None:
-            hidden = self._path.with_name(f".{self._path.name}")
-            hidden.write_text(json.dumps({"time": now, "series": self._series}), "utf-8")
-            os.rename(hidden, self._path)
+            try:
+                replace_file(self._path, json.dumps({"time": now, "series": self._series}))
+            except OSError as error:
+                _log.warning("%s", error)  # a successor may then count what was added twice
 
 
 def _name(point: Point) -> str:

@@ -11,6 +11,7 @@ import psutil
 
 from otel_accubooks.contract import metrics as m
 from otel_accubooks.contract.metric import Metric
+from otel_accubooks.recorder.folder import replace_file
 from otel_accubooks.recorder.totals import Point
 
 _LEAST_SECONDS = 1.0  # a share of CPU over less than that is noise
@@ -65,10 +66,16 @@ class Host:
             if name not in self._began:
                 self._began.setdefault("time", time.time())
                 self._began[name] = value
-                if self._kept is not None:
-                    self._kept.write_text(json.dumps(self._began), "utf-8")
+                self._keep()
             grown = float(max(0, value - self._began[name]))
             yield Point(metric, (direction,), start=self._began["time"], value=grown)
+
+    def _keep(self) -> None:
+        try:
+            if self._kept is not None:
+                replace_file(self._kept, json.dumps(self._began))
+        except OSError:
+            pass  # a successor then begins from where the host is by then
 
     def _process_points(self, pids: set[int]) -> Iterator[Point]:
         cpu, memory, seen = 0.0, 0, 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 from otel_accubooks.recorder.folder import StateFolder
@@ -13,11 +14,7 @@ def main(path: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     folder = StateFolder(Path(path))
-    try:
-        lock = folder.try_lock("exporter")
-    except FileNotFoundError:
-        return 0
-    if lock is None:
+    if not _elected(folder):
         return 0
     from otel_accubooks.export.process import Exporter
 
@@ -25,3 +22,15 @@ def main(path: str) -> int:
     exporter.configure()
     exporter.run()
     return 0
+
+
+def _elected(folder: StateFolder) -> bool:
+    # Tried for a moment, since whoever looks whether there is an exporter holds the lock meanwhile.
+    for _ in range(10):
+        try:
+            if folder.try_lock("exporter") is not None:
+                return True
+        except FileNotFoundError:
+            return False  # the service has ended, and its folder is gone
+        time.sleep(0.01)
+    return False

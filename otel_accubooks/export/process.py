@@ -6,16 +6,13 @@ last counts sent. Whoever holds the exporter's lock is it; the kernel releases t
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import select
 import socket
 import threading
 import time
-from pathlib import Path
 
-from otel_accubooks.export.acknowledged import Acknowledged
 from otel_accubooks.export.collection import Collection
 from otel_accubooks.export.host import Host
 from otel_accubooks.export.resource import instance_id, resource_for
@@ -26,8 +23,10 @@ from otel_accubooks.export.sending import (
     serve_prometheus,
 )
 from otel_accubooks.export.settings import DEFAULT_INTERVAL_MS, interval_seconds
-from otel_accubooks.recorder.folder import FolderError, StateFolder
+from otel_accubooks.export.status import Status
+from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.folding import Folding
+from otel_accubooks.recorder.identity import service_identity
 from otel_accubooks.recorder.service import ServiceReader
 from otel_accubooks.recorder.totals import Point
 
@@ -49,6 +48,8 @@ class Exporter:
         self._status = Status(folder.path / "status")
         self._pushers: list[Pusher] = []
         self._interval = DEFAULT_INTERVAL_MS / 1000
+        self._incomplete = False
+        self._successor = folder.socket.exists()
         self._listener = _listen(folder)
         self._arrived: list[tuple[float, list[float]]] | None = None
 
@@ -56,19 +57,24 @@ class Exporter:
         """Makes the exporters that the environment names; what is wrong goes into the status."""
         try:
             self._interval = interval_seconds(os.environ)
-        except ValueError as error:
-            self._status.say(str(error))
-        instance, first = instance_id(self._folder.path)
-        resource = resource_for(instance)
+        except ValueError:
+            pass  # the application's processes say so
+        if "service.name" not in service_identity(os.environ):
+            self._status.say(
+                "OTEL_SERVICE_NAME is not set: applications without a name on one host are added "
+                "together; set it to a name of this application"
+            )
+        resource = resource_for(instance_id(self._folder.path))
         try:
-            self._pushers = pushers(os.environ, resource, self._acknowledged, first=first)
-            if "prometheus" in exporter_names(os.environ):
+            names = exporter_names(os.environ)
+            self._pushers = pushers(
+                os.environ, resource, self._folder.path, successor=self._successor
+            )
+            if "prometheus" in names:
                 serve_prometheus(os.environ, resource, self._collect)
         except Exception as error:
+            self._incomplete = True
             self._status.say(f"metrics are not sent: {error}")
-
-    def _acknowledged(self, name: str) -> Acknowledged:
-        return Acknowledged(self._folder.path / f"acknowledged-{name}")
 
     def _collect(self) -> list[Point]:
         with self._reading:
@@ -76,9 +82,17 @@ class Exporter:
             return self._collection.collect()
 
     def send(self) -> bool:
-        """Collects and sends once; True if every receiver acknowledged."""
-        points = self._collect()
-        results = [pusher.send(points) for pusher in self._pushers]
+        """Collects and sends once; True if every receiver acknowledged. Never raises."""
+        self._status.listen()
+        try:
+            points = self._collect()
+            results = [pusher.send(points) for pusher in self._pushers]
+        except Exception as error:
+            _log.warning("%s", error)
+            self._status.sent(False)
+            return False
+        if self._incomplete:
+            return False
         self._status.sent(all(results))
         if all(results):
             self._arrived = _counts(points)
@@ -127,53 +141,9 @@ class Exporter:
                     return False
                 if sent:
                     self._folder.remove()
-        except FolderError:
-            pass
+        except OSError:
+            pass  # removed already, or joined while it was being removed: the rest is of no use
         return True
-
-
-class Status:
-    """What the exporter has to say, in a file that the application's processes read and log."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._problem: str | None = None
-        self._standing: str | None = None
-        self._heard = _LastWarning()
-        logging.getLogger().addHandler(self._heard)
-
-    def say(self, problem: str) -> None:
-        """Notes a problem that stands as long as this exporter."""
-        self._standing = problem
-        self._write(problem)
-
-    def sent(self, success: bool) -> None:
-        """Notes the outcome of an export."""
-        if success:
-            problem = self._standing
-        else:
-            reason = self._heard.text or "no acknowledgement"
-            problem = (
-                f"metrics are not arriving: {reason}; counting goes on, and all is sent as soon as "
-                "the receiver at OTEL_EXPORTER_OTLP_ENDPOINT answers"
-            )
-        if problem != self._problem:
-            self._problem = problem
-            self._write(problem)
-
-    def _write(self, problem: str | None) -> None:
-        hidden = self._path.with_name(".status")
-        hidden.write_text(json.dumps({"problem": problem}), "utf-8")
-        os.rename(hidden, self._path)
-
-
-class _LastWarning(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.text = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()
 
 
 def _counts(points: list[Point]) -> list[tuple[float, list[float]]]:

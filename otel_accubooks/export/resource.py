@@ -39,14 +39,11 @@ def resource_for(instance_id: str) -> Resource:
     return Resource.create().merge(Resource({INSTANCE_ID: given or instance_id}))
 
 
-def instance_id(folder: Path) -> tuple[str, bool]:
-    """The instance id that lives as long as `folder`, and whether it was made now."""
-    path = folder / "instance"
-    try:
-        return path.read_text("ascii"), False
-    except FileNotFoundError:
-        made = str(uuid.uuid4())
-        hidden = folder / ".instance"
-        hidden.write_text(made, "ascii")
-        os.rename(hidden, path)
-        return made, True
+def instance_id(folder: Path) -> str:
+    """The instance id that lives as long as `folder`.
+
+    Nothing has to be written for it, so that it is the same also where there is no room.
+    """
+    made = os.stat(folder / "folder.lock")
+    which = f"{platform.node()} {folder} {made.st_ino} {made.st_mtime_ns}"
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, which))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -70,18 +71,25 @@ class Pusher:
         self,
         exporter: MetricExporter,
         resource: Resource,
-        sent: Acknowledged | None,
+        received: Path,
+        sent: Acknowledged | None = None,
         adapter: ReceiverAdapter | None = None,
         *,
-        delta: bool = False,
+        successor: bool = False,
     ) -> None:
-        """`sent` is what receivers had so far; None where a predecessor alone knew."""
+        """`received` is a file that is there once something may have been received.
+
+        `successor` says that another exporter of this service was there before.
+        `sent` is what receivers had so far, of a receiver that is sent deltas.
+        """
         self._exporter = exporter
         self._resource = resource
-        self._sent = sent
+        self._received = received
+        # Where a predecessor may have sent something, it alone knew what.
+        self._sent = sent or (None if received.exists() else Acknowledged())
         self._adapter = adapter
-        self._delta = delta
-        self._replaced = False
+        self._delta = sent is not None
+        self._replaced = successor
         self._second = 0
 
     def send(self, points: list[Point]) -> bool:
@@ -89,24 +97,24 @@ class Pusher:
         if self._delta:
             assert self._sent is not None
             acknowledged = self._export(self._sent.added(points))
-        else:
-            acknowledged = self._send_baseline(points) and self._export(points)
-        if acknowledged or (not self._delta and self._may_have_arrived()):
+            if acknowledged:
+                self._sent.acknowledge(points, time.time())
+            return acknowledged
+        if not self._send_baseline(points):
+            return False
+        acknowledged = self._export(points)
+        if acknowledged or self._adapter is None or self._adapter.received:
             self._sent = self._sent or Acknowledged()
             self._sent.acknowledge(points, time.time())
         return acknowledged
 
     def _send_baseline(self, points: list[Point]) -> bool:
-        if self._adapter is None:
+        if self._adapter is None or self._sent is None:
             return True
-        if (self._replaced or self._adapter.dropped()) and self._sent is not None:
-            self._adapter.close()
-            if not self._export(self._sent.baseline(points)):
-                return False
-        return True
-
-    def _may_have_arrived(self) -> bool:
-        return self._adapter is None or self._adapter.received
+        if not (self._replaced or self._adapter.dropped()):
+            return True
+        self._adapter.close()
+        return self._export(self._sent.baseline(points))
 
     def _export(self, points: list[Point]) -> bool:
         # A backend that stores whole seconds would keep one of two points of the same second.
@@ -116,6 +124,7 @@ class Pusher:
         self._second = int(now)
         if self._adapter is not None:
             self._adapter.received = False
+        self._mark(there=True)
         data = metrics_data(points, self._resource, now, delta=self._delta)
         try:
             acknowledged = self._exporter.export(data) is MetricExportResult.SUCCESS
@@ -123,7 +132,18 @@ class Pusher:
             _log.warning("%s", error)
             acknowledged = False
         self._replaced = not acknowledged
+        if self._sent is not None and self._sent.nothing and not acknowledged:
+            self._mark(there=self._adapter is None or self._adapter.received)
         return acknowledged
+
+    def _mark(self, *, there: bool) -> None:
+        try:
+            if there:
+                self._received.touch()
+            else:
+                self._received.unlink(missing_ok=True)
+        except OSError:
+            pass  # a successor then takes the cautious way
 
 
 def serve_prometheus(
@@ -149,25 +169,27 @@ def serve_prometheus(
 def pushers(
     env: Mapping[str, str],
     resource: Resource,
-    acknowledged: Callable[[str], Acknowledged],
+    folder: Path,
     *,
-    first: bool,
+    successor: bool,
 ) -> list[Pusher]:
     """One pusher for each push exporter that `env` names. Raises ExporterError.
 
-    `first` says that no exporter of this instance id has sent anything before.
+    What a successor has to know is kept in `folder`.
     """
     preference = env.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative")
     delta = preference.strip().lower() in ("delta", "lowmemory")
     made = []
     for name in push_exporter_names(env):
+        received = folder / f"received-{name}"
         if delta and name.startswith("otlp"):
             exporter = load_exporter(name)()
-            made.append(Pusher(exporter, resource, acknowledged(name), delta=True))
+            sent = Acknowledged(folder / f"acknowledged-{name}")
+            made.append(Pusher(exporter, resource, received, sent))
         elif name == "otlp_proto_http":
             session, adapter = watched_session()
             exporter = load_exporter(name)(session=session)
-            made.append(Pusher(exporter, resource, Acknowledged() if first else None, adapter))
+            made.append(Pusher(exporter, resource, received, None, adapter, successor=successor))
         else:
-            made.append(Pusher(load_exporter(name)(), resource, None))
+            made.append(Pusher(load_exporter(name)(), resource, received))
     return made

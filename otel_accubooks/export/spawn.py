@@ -12,7 +12,7 @@ import socket
 import sys
 from time import monotonic, sleep
 
-from otel_accubooks.recorder.folder import StateFolder
+from otel_accubooks.recorder.folder import StateFolder, lock_file, replace_file
 
 ASK_SECONDS = 1.5
 
@@ -49,11 +49,11 @@ sys.exit(main(sys.argv[1]))
 
 def exporter_runs(folder: StateFolder) -> bool:
     """True while some process holds the exporter's lock."""
-    lock = folder.try_lock("exporter")
-    if lock is None:
-        return True
-    os.close(lock)
-    return False
+    fd = folder.open_lock("exporter")
+    try:
+        return not lock_file(fd, shared=True)  # so that two who look do not see each other
+    finally:
+        os.close(fd)
 
 
 def start_exporter(folder: StateFolder) -> None:
@@ -99,9 +99,25 @@ def _ask(folder: StateFolder, seconds: float) -> bool:
 
 def exporter_problem(folder: StateFolder) -> str | None:
     """What the exporter last said went wrong, or None."""
+    return _said(folder, "status")
+
+
+def told(folder: StateFolder) -> str | None:
+    """What was logged last of what the exporter said, by any process of the service."""
+    return _said(folder, "told")
+
+
+def note_told(folder: StateFolder, problem: str | None) -> None:
+    """Notes what was logged, for whoever logs next."""
     try:
-        said = json.loads((folder.path / "status").read_text("utf-8"))
+        replace_file(folder.path / "told", json.dumps({"problem": problem}))
+    except OSError:
+        pass  # it may then be told twice
+
+
+def _said(folder: StateFolder, name: str) -> str | None:
+    try:
+        problem = json.loads((folder.path / name).read_text("utf-8")).get("problem")
     except (OSError, ValueError):
         return None
-    problem = said.get("problem")
     return str(problem) if problem else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_accubooks.instrument import users
+from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.instrument.rules import (
@@ -85,7 +86,7 @@ def request_ended(response: Any) -> None:
     """To be called in the context of a Flask request, with its finished answer. Never raises."""
     try:
         _ended(_Request(response), response.status_code)
-    except Exception:
+    except FAULTS:
         failed("applying the rules to a request")
 
 
@@ -93,7 +94,7 @@ def request_failed() -> None:
     """To be called in the context of a Flask request that ended with an exception. Never raises."""
     try:
         _ended(_Request(None), 500)
-    except Exception:
+    except FAULTS:
         failed("applying the rules to a request")
 
 
@@ -107,7 +108,7 @@ def exception_raised(error: BaseException | None) -> None:
         if found and _first_sight(error):
             for rule in found:
                 tally(rule.count.metric, rule.count.labels)
-    except Exception:
+    except FAULTS:
         failed("applying the rules to an exception")
 
 
@@ -119,7 +120,7 @@ def job_ended(job: Any, outcome: str) -> None:
         for rule in _rules.jobs:
             if rule.outcome == outcome and rule.function == job.func_name:
                 _count(rule.count, lambda source: _value_of_job(job, source))
-    except Exception:
+    except FAULTS:
         failed("applying the rules to a job")
 
 
@@ -147,7 +148,7 @@ def _count(count: Count, value_of: Callable[[Source], Any]) -> None:
 def _safely(value_of: Callable[[Source], Any], source: Source) -> str | None:
     try:
         return text_of(value_of(source))
-    except Exception:
+    except FAULTS:
         return None
 
 
@@ -257,7 +258,7 @@ def _heard(original: Callable[..., Any]) -> Callable[..., Any]:
             # What this package logs is not the application's, and would come here again.
             if record.name.partition(".")[0] != _log.name:
                 _count_record(record)
-        except Exception:
+        except FAULTS:
             failed("applying the rules to a log record")
         return original(self, record)
 

@@ -131,12 +131,19 @@ def _watched(body: Iterable[bytes], environ: dict[str, Any], exchange: Exchange)
     return SizedBody(body, exchange) if hasattr(body, "__len__") else Body(body, exchange)
 
 
+def _is_free(app: Any, environ: dict[str, Any]) -> bool:
+    """True for a look at one of our paths, where the application has no such route of its own."""
+    path = environ["PATH_INFO"]
+    asked = environ.get("REQUEST_METHOD") in ("GET", "HEAD")
+    return asked and all(rule.rule != path for rule in app.url_map.iter_rules())
+
+
 def _measured_call(original: Callable[..., Any]) -> Callable[..., Any]:
     def __call__(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
         if _EXCHANGE in environ:  # an application inside another one: the outer one measures
             return original(self, environ, start_response)
         answer = endpoints.get(environ.get("PATH_INFO", ""))
-        if answer is not None:
+        if answer is not None and _is_free(self, environ):
             return answer(environ, start_response)
         exchange = environ[_EXCHANGE] = Exchange(environ, start_response)
         try:

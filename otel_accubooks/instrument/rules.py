@@ -119,6 +119,8 @@ class Rules:
 def read_rules(path: Path) -> Rules:
     """Reads and checks the TOML file at `path`. Raises RulesError, and nothing else."""
     try:
+        if not path.is_file() and path.exists():
+            raise RulesError(f"{path}: is no file, expected TOML")
         text = path.read_bytes().decode()
     except OSError as error:
         raise RulesError(f"{path}: cannot be read: {error.strerror}") from None

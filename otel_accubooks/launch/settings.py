@@ -42,8 +42,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     settings.traces = _names(env, "OTEL_TRACES_EXPORTER", "none")
     settings.logs = _names(env, "OTEL_LOGS_EXPORTER", "none")
     parent = env.get(OTEL_ACCUBOOKS_STATE_DIR, "").strip()
-    settings.folder = (Path(parent) if parent else default_parent()) / service_key(
-        service_identity(env)
+    settings.folder = (Path(parent).resolve() if parent else default_parent()) / service_key(
+        service_identity(env) | _destination(env)
     )
     if rules := env.get(OTEL_ACCUBOOKS_RULES, "").strip():
         settings.rules = Path(rules)
@@ -54,6 +54,19 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     except ValueError as error:
         settings.problems.append(str(error))
     return settings
+
+
+def _destination(env: Mapping[str, str]) -> dict[str, str]:
+    """Where the metrics go: copies of a service that were told different places send for themselves."""
+    names = {
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "",
+        "OTEL_EXPORTER_OTLP_HEADERS": "",
+        "OTEL_EXPORTER_OTLP_METRICS_HEADERS": "",
+    }
+    return {name: env.get(name) or default for name, default in names.items()}
 
 
 def _names(env: Mapping[str, str], name: str, default: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 from logging import getLogger
+from time import monotonic
 
 from otel_accubooks.launch.settings import Settings, read_settings
 from otel_accubooks.recorder.folder import StateFolder
@@ -12,10 +13,14 @@ from otel_accubooks.recorder.process import recorder
 
 _log = getLogger("otel_accubooks")
 WATCH_SECONDS = 1.0
+REJOIN_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 60.0
 
 _settings: Settings | None = None
 _told: str | None = None
 _teller: int | None = None
+_pause = WATCH_SECONDS
+_not_before = 0.0
 
 
 def settings() -> Settings:
@@ -28,10 +33,9 @@ def settings() -> Settings:
 
 def start() -> None:
     """Gets this process ready to record. Calling it again is nothing. Never raises."""
-    if recorder.folder is not None or settings().disabled:
-        return
     try:
-        _start(settings())
+        if recorder.folder is None and not settings().disabled:
+            _start(settings())
     except Exception:
         _log.warning("otel-accubooks: not started; the application is not affected", exc_info=True)
 
@@ -44,15 +48,15 @@ def _start(given: Settings) -> None:
     from otel_accubooks.instrument.polling import polls
 
     polls.interval = given.interval_seconds
-    if given.exports:
-        # Imported before gevent or a server may patch what it uses.
-        from otel_accubooks.export import spawn  # noqa: F401
+    # Imported before gevent or a server may patch what it uses.
+    from otel_accubooks.export import spawn  # noqa: F401
 
-        polls.add_everywhere("watching the exporter", _watch_exporter, WATCH_SECONDS)
-        recorder.on_open(_forget_teller)
-        recorder.on_open(_see_to_exporter)
-        atexit.register(_at_exit)
+    polls.add_everywhere("watching the exporter", _watch_exporter, WATCH_SECONDS)
+    polls.add_everywhere("joining the others", recorder.rejoin, REJOIN_SECONDS)
+    recorder.on_open(_forget_teller)
+    recorder.on_open(_see_to_exporter)
     recorder.on_open(polls.start)
+    atexit.register(_at_exit)
     if given.rules is not None:
         from otel_accubooks.instrument import business
 
@@ -60,11 +64,17 @@ def _start(given: Settings) -> None:
 
 
 def _see_to_exporter() -> None:
+    global _pause, _not_before
     from otel_accubooks.export import spawn
 
     if recorder.segment is None or recorder.folder is None:
         return
-    if not spawn.exporter_runs(recorder.folder):
+    if spawn.exporter_runs(recorder.folder):
+        _pause = WATCH_SECONDS
+    elif monotonic() >= _not_before:
+        # One that dies at once is not started every second for ever.
+        _not_before = monotonic() + _pause
+        _pause = min(2 * _pause, LONGEST_PAUSE_SECONDS)
         spawn.start_exporter(recorder.folder)
 
 
@@ -77,14 +87,19 @@ def _watch_exporter() -> None:
         problem = spawn.exporter_problem(recorder.folder)
         if problem != _told:
             _told = problem
+            spawn.note_told(recorder.folder, problem)
             _log.warning("otel-accubooks: %s", problem or "metrics are arriving again")
 
 
 def _is_teller(folder: StateFolder) -> bool:
     """True in the one process of the service that logs what the exporter has to say."""
-    global _teller
+    global _teller, _told
     if _teller is None:
         _teller = folder.try_lock("teller")
+        if _teller is not None:
+            from otel_accubooks.export import spawn
+
+            _told = spawn.told(folder)  # by whoever told before
     return _teller is not None
 
 
@@ -101,4 +116,7 @@ def _at_exit() -> None:
         return
     from otel_accubooks.export import spawn
 
-    spawn.ask_to_send(recorder.folder)
+    try:
+        spawn.ask_to_send(recorder.folder)
+    except OSError:
+        pass  # no folder to ask in

@@ -29,7 +29,7 @@ class Metrics:
             # After a fork, or before the first record, this process's own segment is another one.
             if self._collection is None or self._generation is not recorder.segment:
                 self._generation = recorder.segment
-                reader = ServiceReader(recorder.folder, own=recorder.segment)
+                reader = ServiceReader(recorder.folder)
                 self._collection = Collection(reader, Host())
             return prometheus_text(self._collection.collect())
 
@@ -38,10 +38,7 @@ metrics = Metrics()
 
 
 def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """Answers a request whose PATH_INFO is one of ours. Such requests are never counted."""
-    if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
-        start_response("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Length", "0")])
-        return []
+    """Answers a GET or HEAD of one of our paths. Such requests are never counted."""
     try:
         body = metrics.text().encode()
         status = "200 OK"

@@ -46,6 +46,17 @@ def lock_file(fd: int, *, blocking: bool = False, shared: bool = False) -> bool:
     return True
 
 
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Writes a file so that whoever reads it reads the old or the new one whole. Raises OSError."""
+    hidden = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        hidden.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        os.rename(hidden, path)
+    except OSError:
+        hidden.unlink(missing_ok=True)
+        raise
+
+
 class StateFolder:
     """The segments, the base and the locks of one service, private to its user."""
 
@@ -64,14 +75,16 @@ class StateFolder:
 
     @staticmethod
     def _check(folder: Path, owners: tuple[int, ...]) -> None:
-        found = folder.lstat() if owners == (os.getuid(),) else folder.stat()
+        found = folder.lstat()
         if found.st_uid not in owners or not stat.S_ISDIR(found.st_mode):
             raise FolderError(
                 f"{folder} belongs to user {found.st_uid}, expected a folder of user {os.getuid()}: "
                 "remove it, or name another place in OTEL_ACCUBOOKS_STATE_DIR"
             )
-        # Who may write into it could put another folder in the place of ours; sticky forbids that.
-        if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+        # Who may write into it could put another folder in the place of ours. Sticky forbids that,
+        # which is enough for the folder above.
+        sticky = found.st_mode & stat.S_ISVTX and len(owners) > 1
+        if found.st_mode & 0o022 and not sticky:
             raise FolderError(f"{folder} can be written by others: chmod go-w {folder}")
 
     @property
@@ -122,6 +135,12 @@ class StateFolder:
 
     def remove(self) -> None:
         """Removes the folder and all that is in it."""
-        for name in os.listdir(self.path):
-            os.unlink(self.path / name)
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if os.fstat(fd).st_uid != os.getuid():
+                raise FolderError(f"{self.path} belongs to another user: not removed")
+            for name in os.listdir(fd):
+                os.unlink(name, dir_fd=fd)
+        finally:
+            os.close(fd)
         os.rmdir(self.path)

@@ -7,7 +7,7 @@ from array import array
 from logging import getLogger
 
 from otel_accubooks.recorder import layout
-from otel_accubooks.recorder.folder import StateFolder, lock_file
+from otel_accubooks.recorder.folder import StateFolder, lock_file, replace_file
 from otel_accubooks.recorder.segment import SegmentError, SegmentReader
 from otel_accubooks.recorder.totals import Totals
 
@@ -57,10 +57,14 @@ class Folding:
                 if name not in base.folded:
                     self._add(base, name)
             base.folded = {name for name in dead if name not in self._refused}
-            self._write(base)
-            for name in dead:
-                if name not in self._refused:
-                    os.unlink(self._folder.path / name)
+            try:
+                self._write(base)
+            except OSError as error:
+                # No room: the dead stay, and are read where they are.
+                _log.warning("otel-accubooks: %s: %s", self._folder.path, error.strerror)
+                return [name for name in names if name not in dead]
+            for name in base.folded:
+                os.unlink(self._folder.path / name)
         return [name for name in names if name not in dead]
 
     def _add(self, base: Totals, name: str) -> None:
@@ -89,9 +93,7 @@ class Folding:
         header = bytearray(layout.HEADER_BYTES)
         layout.HEADER.pack_into(header, 0, layout.MAGIC, os.getpid(), 0, 0, 0.0)
         layout.USED.pack_into(header, layout.USED_AT, len(header) + len(body))
-        hidden = self._folder.path / f".base-{os.getpid()}"
-        hidden.write_bytes(header + body)
-        os.rename(hidden, self._folder.base)
+        replace_file(self._folder.base, bytes(header) + body)
 
 
 def _record(kind: int, key: bytes, values: list[float]) -> bytes:

@@ -17,7 +17,7 @@ from otel_accubooks.recorder.fork import generation
 from otel_accubooks.recorder.series import Attach, Series
 
 if TYPE_CHECKING:
-    from threading import RLock
+    from _thread import RLock
 
 USERS = "users"
 SESSIONS = "sessions"
@@ -104,7 +104,7 @@ class Presence:
     def __init__(self, name: str, attach: Attach) -> None:
         self._name = name
         self._attach = attach
-        self._tables: list[PresenceTable] = []
+        self._tables: dict[int, PresenceTable] = {}
 
     def seen(self, who: int) -> None:
         """Notes a sign of life of `who`, from `hashed`."""
@@ -116,10 +116,17 @@ class Presence:
 
     def _note(self, who: int, *, ended: bool) -> None:
         now = time.time()
-        if not any(table.note(who, now, ended=ended) for table in self._tables):
-            table = PresenceTable(self._name, len(self._tables), self._attach)
-            table.note(who, now, ended=ended)
-            self._tables.append(table)
+        number = 0
+        while not self._table(number).note(who, now, ended=ended):
+            number += 1
+
+    def _table(self, number: int) -> PresenceTable:
+        # One object for each number, also where two threads ask for a new one at the same time.
+        table = self._tables.get(number)
+        if table is None:
+            made = PresenceTable(self._name, number, self._attach)
+            table = self._tables.setdefault(number, made)
+        return table
 
 
 def active(rows: dict[int, list[float]], now: float, silence: float) -> int:

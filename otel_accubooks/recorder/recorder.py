@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
+from _thread import RLock  # as it is before gevent may patch threading
 from array import array
 from collections.abc import Callable
 from logging import getLogger
@@ -106,11 +106,13 @@ class Recorder:
         self._on_open: list[Callable[[], None]] = []
         self._number = 0
         # Keyed by process, since a lock that was inherited over a fork may be held by no one.
-        self._locks: dict[int, threading.RLock] = {}
+        self._locks: dict[int, RLock] = {}
         self._places: dict[bytes, tuple[memoryview[float], int]] = {}
+        self._placed: list[Series] = []
         self._private: memoryview[float] | None = None
         self._private_used = 0
         self._warned = False
+        self._to_tell = ""
 
     def counter(self, metric: Metric) -> Family[Counter]:
         """The family of a counter of the contract."""
@@ -142,7 +144,7 @@ class Recorder:
         """Gives a series its place in this process's segment. Never raises."""
         lock = self._locks.get(os.getpid())
         if lock is None:
-            lock = self._locks.setdefault(os.getpid(), threading.RLock())
+            lock = self._locks.setdefault(os.getpid(), RLock())
         opened = False
         with lock:
             if generation[0] == 0:
@@ -152,17 +154,40 @@ class Recorder:
             if place is None:
                 place = self._append(series)
             series.place(*place, lock, generation[0])
+            self._placed.append(series)
+        self._tell()
         if opened:
             for callback in self._on_open:
                 try:
                     callback()
-                except Exception:
-                    self._warn("a start-up step failed", exc_info=True)
+                except Exception as error:
+                    self._warn(f"a start-up step failed: {error!r}")
+                    self._tell()
+
+    def rejoin(self) -> None:
+        """Joins the others once there is room, with all that was kept in memory. Never raises."""
+        lock = self._locks.get(os.getpid())
+        if self.segment is not None or self.folder is None or lock is None or not generation[0]:
+            return
+        with lock:
+            segment: SegmentWriter | None = None
+            try:
+                segment = self._join(self.folder)
+                found = [segment.append(s.kind, s.key, s.kept()) for s in self._placed]
+            except (OSError, SegmentError):
+                if segment is not None:
+                    segment.discard()
+                return  # told when it began
+            for series, at in zip(self._placed, found, strict=True):
+                series.place(segment.values, at, lock, generation[0])
+                self._places[series.key + bytes([series.kind])] = segment.values, at
+            self.segment = segment
 
     def _open(self) -> None:
         inherited = self.segment
         self.segment = self._private = None
         self._places = {}
+        self._placed = []
         self._locks = {pid: lock for pid, lock in self._locks.items() if pid == os.getpid()}
         try:
             if inherited is not None:
@@ -170,7 +195,12 @@ class Recorder:
             if self.folder is not None:
                 self.segment = self._join(self.folder)
         except (OSError, SegmentError) as error:
-            self._warn("metrics of this process stay in its memory: %s", error)
+            where = self.folder.path if self.folder else ""
+            reason = str(error) if isinstance(error, FolderError) else f"{where}: {error}"
+            self._warn(
+                "metrics of this process stay in its memory until they can be shared: "
+                f"{reason} (OTEL_ACCUBOOKS_STATE_DIR names another place)"
+            )
         self._number += 1
         generation[0] = self._number
 
@@ -194,7 +224,7 @@ class Recorder:
             try:
                 place = self.segment.values, self.segment.append(series.kind, series.key, values)
             except (OSError, SegmentError) as error:
-                self._warn("further series of this process are not exported: %s", error)
+                self._warn(f"further series of this process are not exported: {error}")
         if place is None:
             place = self._append_privately(values)
         self._places[series.key + bytes([series.kind])] = place
@@ -210,7 +240,13 @@ class Recorder:
         self._private[at : at + len(values)] = array("d", values)
         return self._private, at
 
-    def _warn(self, text: str, *args: object, exc_info: bool = False) -> None:
+    def _warn(self, text: str) -> None:
         if not self._warned:
             self._warned = True
-            _log.warning("otel-accubooks: " + text, *args, exc_info=exc_info)
+            self._to_tell = text
+
+    def _tell(self) -> None:
+        # Never under the lock: a handler of the application may record something itself.
+        text, self._to_tell = self._to_tell, ""
+        if text:
+            _log.warning("otel-accubooks: %s", text)

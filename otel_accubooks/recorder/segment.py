@@ -44,11 +44,16 @@ def process_ticks(pid: int) -> int | None:
     return None if fields[0] == b"Z" else int(fields[19])
 
 
+# Segments of this process, by name. Opening and closing such a file would drop its lock.
+own: dict[str, SegmentWriter] = {}
+
+
 class SegmentWriter:
     """This process's own segment. Its descriptor holds the lock that says that it lives."""
 
     def __init__(self, folder: StateFolder, root: Root) -> None:
         self.name = f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+        self._path = folder.path / self.name
         hidden = folder.path / f".{self.name}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._fd = os.open(hidden, flags, 0o600)
@@ -64,8 +69,10 @@ class SegmentWriter:
                 self.memory, 0, layout.MAGIC, os.getpid(), root.pid, root.ticks, root.started
             )
             self._publish()
+            own[self.name] = self
             os.rename(hidden, folder.path / self.name)
         except BaseException:
+            own.pop(self.name, None)
             os.unlink(hidden)
             os.close(self._fd)
             raise
@@ -99,8 +106,14 @@ class SegmentWriter:
         self._publish()
         return first
 
+    def discard(self) -> None:
+        """Takes back a segment that could not be filled."""
+        self._path.unlink(missing_ok=True)
+        self.forget()
+
     def forget(self) -> None:
         """In a forked child: lets go of the parent's segment, whose lock stays the parent's."""
+        own.pop(self.name, None)
         os.close(self._fd)
 
 

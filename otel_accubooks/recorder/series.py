@@ -10,7 +10,7 @@ from otel_accubooks.recorder import layout
 from otel_accubooks.recorder.fork import generation
 
 if TYPE_CHECKING:
-    from threading import RLock
+    from _thread import RLock
 
 Attach = Callable[["Series"], None]
 
@@ -34,6 +34,10 @@ class Series:
         self._attach = attach
         self._generation = 0
 
+    def kept(self) -> list[float]:
+        """The values as they are."""
+        return [float(value) for value in self._values[self._at : self._at + self.slots]]
+
     def place(self, values: memoryview[float], at: int, lock: RLock, number: int) -> None:
         """Told by `attach`: the values are `values[at : at + slots]`, under `lock`."""
         self._values = values
@@ -51,9 +55,8 @@ class Counter(Series):
         """Adds `amount`, which is not negative. Never raises, never blocks on another process."""
         if generation[0] != self._generation or not self._generation:
             self._attach(self)
-        at = self._at + 1
         with self._lock:
-            self._values[at] += amount
+            self._values[self._at + 1] += amount
 
 
 class Histogram(Series):
@@ -71,11 +74,11 @@ class Histogram(Series):
         """Counts one `value`, in the unit of the metric. Never raises."""
         if generation[0] != self._generation or not self._generation:
             self._attach(self)
-        values = self._values
-        at = self._at + 1
-        bucket = at + 1 + bisect_left(self._bounds, value)
+        bucket = bisect_left(self._bounds, value)
         with self._lock:
-            values[bucket] += 1.0
+            values = self._values
+            at = self._at + 1
+            values[at + 1 + bucket] += 1.0
             values[at] += value
 
 

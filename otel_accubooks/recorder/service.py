@@ -10,7 +10,7 @@ from otel_accubooks.recorder.segment import (
     OwnSegmentReader,
     SegmentError,
     SegmentReader,
-    SegmentWriter,
+    own,
 )
 from otel_accubooks.recorder.totals import Totals
 
@@ -20,10 +20,8 @@ _ATTEMPTS = 20
 class ServiceReader:
     """Reads every segment of a service, from any process of it; keeps what it has parsed."""
 
-    def __init__(self, folder: StateFolder, own: SegmentWriter | None = None) -> None:
-        """`own` is the segment of the calling process, which must not be opened as a file."""
+    def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
-        self._own = own
         self.readers: dict[str, SegmentReader] = {}
 
     def read(self) -> Totals:
@@ -54,10 +52,8 @@ class ServiceReader:
     def _reader(self, name: str) -> SegmentReader:
         reader = self.readers.get(name)
         if reader is None:
-            if self._own is not None and name == self._own.name:
-                reader = OwnSegmentReader(self._own)
-            else:
-                reader = SegmentReader(self._folder.path / name)
+            mine = own.get(name)
+            reader = OwnSegmentReader(mine) if mine else SegmentReader(self._folder.path / name)
             self.readers[name] = reader
         return reader
 

@@ -63,7 +63,7 @@ class Totals:
         if point is None:
             name, labels = layout.split_key(key)
             metric = BY_NAME.get(name)
-            if metric is None or (not overflow and len(labels) != len(metric.labels)):
+            if metric is None or not _fits(metric, labels, kind, overflow, len(row)):
                 return  # written by another version of this package
             point = self.points[key, overflow] = Point(metric, labels, overflow=overflow)
         if kind == layout.GAUGE:
@@ -94,6 +94,12 @@ class Totals:
     def of(self, metric: Metric) -> Iterable[Point]:
         """The series of one metric."""
         return (point for point in self.points.values() if point.metric is metric)
+
+
+def _fits(metric: Metric, labels: tuple[str, ...], kind: int, overflow: bool, size: int) -> bool:
+    sizes = {layout.COUNTER: 2, layout.HISTOGRAM: 3 + len(metric.buckets), layout.GAUGE: 1}
+    shape = kind == layout.KINDS[metric.type] and size == sizes[kind]
+    return shape and (overflow or len(labels) == len(metric.labels))
 
 
 def _across(metric: Metric, a: float, b: float) -> float:

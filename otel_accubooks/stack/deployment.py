@@ -79,6 +79,7 @@ class Deployment:
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.ports.otlp_http}",
             "OTEL_METRIC_EXPORT_INTERVAL": str(EXPORT_INTERVAL_MS),
             "OTEL_ACCUBOOKS_RULES": str(EXAMPLE / "rules.toml"),
+            "OTEL_ACCUBOOKS_STATE_DIR": str(self.folder / "state"),
         }
         say("an RQ worker under opentelemetry-instrument")
         self._enter(

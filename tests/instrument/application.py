@@ -29,7 +29,7 @@ def hook(library: str, ours: str) -> None:
 
 def recorded() -> list:
     """[metric, labels, value] for each series; of a histogram the number of observations."""
-    points = ServiceReader(recorder.folder, recorder.segment).read().points.values()
+    points = ServiceReader(recorder.folder).read().points.values()
     return [[p.metric.name, list(p.labels), sum(p.counts) or p.value] for p in points]
 
 

@@ -32,7 +32,7 @@ def recorded(tmp_path: Path) -> Iterator[Callable[[], Totals]]:
     """What is recorded from now on by this process, and by all that share `recorder.folder`."""
     recorder.folder = folder = StateFolder(tmp_path / "services" / "one")
     generation[0] = 0  # as after a fork: the next record opens a segment in the new folder
-    yield lambda: ServiceReader(folder, recorder.segment).read()
+    yield lambda: ServiceReader(folder).read()
     recorder.folder = None
     generation[0] = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,3 +183,67 @@ def test_a_wrong_setting_is_named_once(service: Service) -> None:
         service.get("/hello/x")
     assert service.log().count("OTEL_ACCUBOOKS_SERIES_LIMIT is 'many', expected a number") == 1
     assert service.requests() == 1
+
+
+def test_a_corrected_endpoint_is_used_at_once(service: Service) -> None:
+    """A copy that was told another address sends for itself, whoever else still runs."""
+    right = service.env["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    wrong = {**service.env, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    service.env = wrong
+    with service.gunicorn("-w", "1") as old:
+        service.get("/hello/lost")
+        old.kill()
+        for process in exporters(service):
+            process.kill()
+    service.env = {**wrong, "OTEL_EXPORTER_OTLP_ENDPOINT": right}
+    with service.gunicorn("-w", "1"):
+        for number in range(10):
+            service.get(f"/hello/{number}")
+    assert eventually(lambda: service.requests() == 10)
+    shutil.rmtree(service.state)
+
+
+def test_without_an_exporter_nothing_is_left_either(service: Service) -> None:
+    """OTEL_METRICS_EXPORTER=none: the endpoint tells everything, and the folder goes at the end."""
+    service.env["OTEL_METRICS_EXPORTER"] = "none"
+    with service.gunicorn("-w", "2", "--max-requests", "5"):
+        for number in range(40):
+            service.get(f"/hello/{number}")
+        text = service.get("/api/monitoring/metrics").text
+    assert 'route="/hello/<name>",status_code="200"} 40' in text
+    assert service.sink.series() == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("nonsense", "OTEL_EXPORTER_OTLP_ENDPOINT is 'nonsense', expected an address such as"),
+        ("http://[::bad", "expected an address such as http://localhost:4318"),
+        ("http://127.0.0.1:9?key=canary", "metrics are not arriving at http://127.0.0.1:9"),
+    ],
+)
+def test_a_wrong_endpoint_is_named(service: Service, endpoint: str, said: str) -> None:
+    """One line says what was found and what was expected, and no secret of the address."""
+    service.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
+    with service.gunicorn("-w", "2") as server:
+        service.get("/hello/x")
+        assert eventually(lambda: said in service.log())
+        assert "canary" not in service.log()
+        server.kill()
+        for process in exporters(service):
+            process.kill()
+    shutil.rmtree(service.state)
+
+
+def test_an_applications_own_route_comes_first(service: Service) -> None:
+    """An application that has /api/metrics itself keeps it, also for methods that we do not have."""
+    (service.folder / "app.py").write_text(
+        "from flask import Flask\n"
+        "app = Flask(__name__)\n"
+        "@app.route('/api/metrics', methods=['GET', 'POST'])\n"
+        "def mine(): return 'mine'\n"
+    )
+    with service.gunicorn("-w", "1"):
+        assert service.get("/api/metrics").text == "mine"
+        assert "http_requests_total" in service.get("/api/monitoring/metrics").text
+    assert service.requests(route="/api/metrics") == 1

@@ -121,3 +121,36 @@ def test_a_gateway_that_is_killed_and_restarted_between_two_exports(
             work(20)
         assert eventually(lambda: backends.in_prometheus() == backends.in_datadog() == 60, 60)
         gateway.stop()
+
+
+def test_an_exporter_that_never_reached_a_gateway_is_replaced(
+    service: Service, backends: Backends, work: Callable[[int], None]
+) -> None:
+    """Its successor knows that nothing was received: what was counted before is in both backends."""
+    from test_life import exporters
+
+    with service.gunicorn("-w", "2"):
+        work(40)
+        assert eventually(lambda: "metrics are not arriving" in service.log())
+        for process in exporters(service):
+            process.kill()
+        with backends.gateway("prometheus", "datadog"):
+            work(10)
+            assert eventually(lambda: backends.in_prometheus() == backends.in_datadog() == 50)
+
+
+def test_what_an_ended_service_left_is_in_both_backends(
+    service: Service, backends: Backends, work: Callable[[int], None]
+) -> None:
+    """Everything is killed before there ever was a gateway; the next start tells it all."""
+    from test_life import exporters
+
+    server = service.gunicorn("-w", "2").start()
+    work(40)
+    assert eventually(lambda: "metrics are not arriving" in service.log())
+    server.kill()
+    for process in exporters(service):
+        process.kill()
+    with backends.gateway("prometheus", "datadog"), service.gunicorn("-w", "2"):
+        work(10)
+        assert eventually(lambda: backends.in_prometheus() == backends.in_datadog() == 50)

@@ -34,9 +34,8 @@ def in_child(work: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def hits(folder: StateFolder, recorder: Recorder | None = None) -> float:
-    own = None if recorder is None else recorder.segment
-    totals = ServiceReader(folder, own=own).read()
+def hits(folder: StateFolder) -> float:
+    totals = ServiceReader(folder).read()
     return sum(point.value for point in totals.of(m.CACHE_HITS_TOTAL))
 
 
@@ -53,7 +52,7 @@ def test_a_child_counts_in_a_segment_of_its_own(recorder: Recorder, folder: Stat
     for _ in range(3):
         assert in_child(lambda: counter.add(100)) == 0
     counter.add(1)
-    assert hits(folder, recorder) == 306
+    assert hits(folder) == 306
     assert len(folder.segments()) == 4
 
 
@@ -69,7 +68,7 @@ def test_a_fork_is_noticed_without_python_hooks(recorder: Recorder, folder: Stat
         counter.add(7)
         os._exit(0)
     os.waitpid(pid, 0)
-    assert hits(folder, recorder) == 12
+    assert hits(folder) == 12
 
 
 def test_a_lock_held_during_a_fork_does_not_hang_the_child(recorder: Recorder) -> None:

@@ -201,3 +201,66 @@ def read_until_two_series(folder: StateFolder, name: str) -> int:
         if {p.labels: p.value for p in found.points.values()} == {("a",): 1.0, ("b",): 2.0}:
             return 0
     return 1
+
+
+def test_it_joins_the_others_once_there_is_room(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept in memory while nothing could be shared is shared later, and counted on."""
+    fork.generation[0] = 0
+    folder.path.chmod(0o777)  # refused
+    recorder = Recorder(folder)
+    counter = recorder.counter(m.CACHE_HITS_TOTAL).labels()
+    histogram = recorder.histogram(m.CACHE_OPERATION_DURATION_MS).labels("get")
+    counter.add(5)
+    histogram.record(3)
+    recorder.rejoin()
+    assert recorder.segment is None
+    folder.path.chmod(0o700)
+    recorder.rejoin()
+    counter.add(2)
+    histogram.record(3)
+    assert only(recorder, m.CACHE_HITS_TOTAL).value == 7
+    assert sum(only(recorder, m.CACHE_OPERATION_DURATION_MS).counts) == 2
+
+
+def test_a_scrape_before_the_first_record_does_not_drop_the_lock(folder: StateFolder) -> None:
+    """A reader that was made early knows this process's segment too, however it came about."""
+    from otel_accubooks.recorder.folding import is_dead
+    from otel_accubooks.recorder.service import ServiceReader
+
+    fork.generation[0] = 0
+    reader = ServiceReader(folder)
+    reader.read()
+    recorder = Recorder(folder)
+    recorder.counter(m.CACHE_HITS_TOTAL).labels().add()
+    reader.read()
+    assert recorder.segment is not None
+    name = recorder.segment.name
+    pid = os.fork()
+    if pid == 0:
+        os._exit(is_dead(folder, name))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_logging_handler_may_record(recorder: Recorder) -> None:
+    """What we log is logged outside of our lock, so that a handler that counts cannot hang."""
+    recorder.series_limit = 1
+    family = recorder.counter(m.CALCULATION_ERRORS_TOTAL)
+    other = recorder.counter(m.CACHE_HITS_TOTAL).labels()
+
+    class Counting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            thread = threading.Thread(target=other.add)
+            thread.start()
+            thread.join(10)
+            assert not thread.is_alive()
+
+    handler = Counting()
+    logging.getLogger("otel_accubooks").addHandler(handler)
+    try:
+        for number in range(3):
+            family.labels(str(number)).add()
+    finally:
+        logging.getLogger("otel_accubooks").removeHandler(handler)
+    assert only(recorder, m.CACHE_HITS_TOTAL).value >= 1
