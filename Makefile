@@ -9,7 +9,11 @@ READY := $(VENV)/.ready
 
 $(READY): pyproject.toml
 	@echo "Making the environment in $(VENV) (about a minute)"
-	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && \
+	  echo "Installing Python's venv module (apt-get install python3-venv)" && \
+	  apt-get update -qq && apt-get install -qq -y python3-venv; } || \
+	  { echo "Python's venv module is missing: sudo apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $(READY)
 

@@ -32,6 +32,7 @@ class Host:
                 self._began = json.loads(kept.read_text("utf-8"))
         except (FileNotFoundError, ValueError):
             pass
+        self._told: dict[str, float] = {}
         self._processes: dict[int, psutil.Process] = {}
         self._last: tuple[float, list[Point]] = (0.0, [])
         psutil.cpu_percent(interval=None)
@@ -67,7 +68,9 @@ class Host:
                 self._began.setdefault("time", time.time())
                 self._began[name] = value
                 self._keep()
-            grown = float(max(0, value - self._began[name]))
+            # An interface that goes takes its bytes along; a total never runs backwards.
+            grown = max(self._told.get(name, 0.0), float(value - self._began[name]))
+            self._told[name] = grown
             yield Point(metric, (direction,), start=self._began["time"], value=grown)
 
     def _keep(self) -> None:

@@ -26,8 +26,11 @@ class Windows:
         for metric in RATIOS:
             parts = _parts(metric, totals)
             past = self._past[metric.name]
-            past.append((now, parts))
             assert metric.ratio is not None
+            if not past and _began(metric, totals) < now - metric.ratio.window:
+                # The first look at a service that is older: what it did before is not of the window.
+                past.append((now - metric.ratio.window, parts))
+            past.append((now, parts))
             while len(past) > 1 and past[1][0] <= now - metric.ratio.window:
                 past.popleft()
             earlier = past[0][1] if now - past[0][0] >= metric.ratio.window else {}
@@ -36,6 +39,13 @@ class Windows:
                 grown = whole - whole_then
                 value = 100.0 * (part - part_then) / grown if grown > 0 else metric.ratio.idle
                 yield Point(metric, labels, value=value)
+
+
+def _began(metric: Metric, totals: Totals) -> float:
+    assert metric.ratio is not None
+    names = {part.metric for part in metric.ratio.denominators}
+    starts = (point.start for point in totals.points.values() if point.metric.name in names)
+    return min(starts, default=float("inf"))
 
 
 def _parts(metric: Metric, totals: Totals) -> Parts:

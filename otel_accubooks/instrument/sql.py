@@ -41,15 +41,6 @@ _IN_GROUP = re.compile(
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
-def verb_of(query: object) -> str:
-    """The verb of `query`, one of SQL_VERBS: text, bytes, or a Composable of `psycopg2.sql`.
-
-    Of WITH it is the verb of the main statement, of EXPLAIN it is EXPLAIN. What is no SQL, or does
-    not show its verb in the first SCANNED_CHARACTERS, is OTHER.
-    """
-    return verb(text_of(query))
-
-
 def text_of(query: object) -> str:
     """The first SCANNED_CHARACTERS of a query, not rendered: a stand-in for each value and name."""
     if isinstance(query, str):

@@ -131,7 +131,6 @@ class Deployment:
             self.datadog = self._running.enter_context(DatadogIntake())
             env |= {"DD_URL": self.datadog.url, "DD_API_KEY": _API_KEY, "DD_HOSTNAME": "demo"}
         binary = find_collector(say)
-        self.backend_files = tuple(files)
         say(f"the collector with backends/{'.yaml and backends/'.join(files)}.yaml")
         self._enter(Collector(self.folder / "gateway", binary, files, env=env, ports=self.ports))
 

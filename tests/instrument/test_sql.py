@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from psycopg2.sql import SQL, Composed, Identifier, Literal, Placeholder
 
 from otel_accubooks.contract.metrics import SQL_VERBS
-from otel_accubooks.instrument.sql import SCANNED_CHARACTERS, verb, verb_of
+from otel_accubooks.instrument.sql import SCANNED_CHARACTERS, text_of, verb
 
 PLAIN = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CALL", "EXPLAIN", "VALUES", "OTHER"]
 noise = st.lists(
@@ -74,7 +74,7 @@ def test_a_with_has_the_verb_of_its_main_statement(text, expected):
 @given(st.one_of(st.text(), st.binary(), st.text(alphabet="WITHwith aAsS()'\"$-/*;,\n"), st.none()))
 def test_anything_gets_a_verb_of_the_closed_set(query):
     """No input raises, and no input makes a new label value."""
-    assert verb_of(query) in SQL_VERBS
+    assert verb(text_of(query)) in SQL_VERBS
 
 
 @given(noise, st.sampled_from(PLAIN), st.booleans())
@@ -92,7 +92,7 @@ def test_comments_between_the_parts_of_a_with_do_not_change_the_verb(between, wo
 
 def test_bytes_are_understood():
     """A query may be bytes, as execute_values sends it, in any encoding."""
-    assert verb_of(b"INSERT INTO t VALUES ('\xff')") == "INSERT"
+    assert verb(text_of(b"INSERT INTO t VALUES ('\xff')")) == "INSERT"
 
 
 class Unrendered(SQL):
@@ -113,7 +113,7 @@ class Unrendered(SQL):
 )
 def test_composables_are_understood_without_rendering_them(query, expected):
     """Objects of psycopg2.sql are read piece by piece."""
-    assert verb_of(query) == expected
+    assert verb(text_of(query)) == expected
 
 
 def test_only_the_beginning_is_scanned():

@@ -110,24 +110,26 @@ def _expect(expected: object, found: object) -> None:
     assert expected == found
 
 
-STEPS = ("open", "write_bytes", "rename", "unlink")
+# What folding two dead segments asks of the system: the call, and its how many-eth.
+STEPS = [("open", 1), ("open", 2), ("write_bytes", 1), ("rename", 1), ("unlink", 1), ("unlink", 2)]
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "count"), STEPS)
+@pytest.mark.parametrize("after", [False, True])
 def test_killed_while_folding_totals_stay_exact(
-    folder: StateFolder, step: str, monkeypatch: pytest.MonkeyPatch
+    folder: StateFolder, step: str, count: int, after: bool
 ) -> None:
-    """Whoever folds is killed before or after any of its system calls; the successor ends it."""
-    for count in range(1, 4):
-        for after in (False, True):
-            for _ in range(2):
-                assert in_child(lambda: _count(folder, 10)) == 0
-            before = hits(folder)
-            in_child(lambda c=count, a=after: _fold_and_die(folder, step, c, after=a))  # type: ignore[misc]
-            assert hits(folder) == before
-            Folding(folder).fold()
-            assert hits(folder) == before
-            assert folder.segments() == []
+    """Whoever folds is killed before or after each of its system calls; the successor ends it."""
+    for _ in range(3):  # with a base that is empty, and with one that is not
+        for _ in range(2):
+            assert in_child(lambda: _count(folder, 10)) == 0
+        before = hits(folder)
+        killed = in_child(lambda: _fold_and_die(folder, step, count, after=after))
+        assert killed == -signal.SIGKILL
+        assert hits(folder) == before
+        Folding(folder).fold()
+        assert hits(folder) == before
+        assert folder.segments() == []
 
 
 def _count(folder: StateFolder, number: int) -> None:

@@ -204,7 +204,7 @@ def read_until_two_series(folder: StateFolder, name: str) -> int:
 
 
 def test_it_joins_the_others_once_there_is_room(
-    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+    folder: StateFolder,
 ) -> None:
     """What was kept in memory while nothing could be shared is shared later, and counted on."""
     fork.generation[0] = 0
