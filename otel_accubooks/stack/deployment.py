@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+import psutil
 
 from otel_accubooks.stack.binaries import find_collector, find_prometheus
 from otel_accubooks.stack.collector import Collector, GatewayPorts
@@ -25,10 +28,18 @@ if TYPE_CHECKING:
 
 EXAMPLE = REPOSITORY / "examples" / "accubooks"
 EXPORT_INTERVAL_MS = 2000
+EXPORTER_SECONDS = 10.0
 SERVICE = "accubooks"
 _API_KEY = "0" * 32
 
 Say = Callable[[str], None]
+
+
+def _has_argument(process: psutil.Process, start: str) -> bool:
+    try:
+        return any(part.startswith(start) for part in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 class Deployment:
@@ -81,6 +92,7 @@ class Deployment:
             "OTEL_ACCUBOOKS_RULES": str(EXAMPLE / "rules.toml"),
             "OTEL_ACCUBOOKS_STATE_DIR": str(self.folder / "state"),
         }
+        self._running.callback(self._end_exporter)
         say("an RQ worker under opentelemetry-instrument")
         self._enter(
             Server(
@@ -133,6 +145,16 @@ class Deployment:
         binary = find_collector(say)
         say(f"the collector with backends/{'.yaml and backends/'.join(files)}.yaml")
         self._enter(Collector(self.folder / "gateway", binary, files, env=env, ports=self.ports))
+
+    def _end_exporter(self) -> None:
+        """Waits for the exporter, which ends after the service; one that cannot is ended."""
+        state = str(self.folder / "state")
+        give_up = time.monotonic() + EXPORTER_SECONDS
+        while exporters := [p for p in psutil.process_iter() if _has_argument(p, state)]:
+            if time.monotonic() > give_up:
+                for exporter in exporters:
+                    exporter.kill()
+            time.sleep(0.1)
 
     def _enter(self, server: Server) -> None:
         self._running.enter_context(server)
