@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from time import monotonic, sleep
 
 from otel_accubooks.recorder.folder import StateFolder, lock_file, replace_file
@@ -99,12 +100,12 @@ def _ask(folder: StateFolder, seconds: float) -> bool:
 
 def exporter_problem(folder: StateFolder) -> str | None:
     """What the exporter last said went wrong, or None."""
-    return _said(folder, "status")
+    return read_problem(folder.path / "status")
 
 
 def told(folder: StateFolder) -> str | None:
     """What was logged last of what the exporter said, by any process of the service."""
-    return _said(folder, "told")
+    return read_problem(folder.path / "told")
 
 
 def note_told(folder: StateFolder, problem: str | None) -> None:
@@ -115,9 +116,10 @@ def note_told(folder: StateFolder, problem: str | None) -> None:
         pass  # it may then be told twice
 
 
-def _said(folder: StateFolder, name: str) -> str | None:
+def read_problem(path: Path) -> str | None:
+    """The problem that the file `path` tells of, or None."""
     try:
-        problem = json.loads((folder.path / name).read_text("utf-8")).get("problem")
+        problem = json.loads(path.read_text("utf-8")).get("problem")
     except (OSError, ValueError):
         return None
     return str(problem) if problem else None

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from otel_accubooks.export.spawn import read_problem
 from otel_accubooks.recorder.folder import replace_file
 
 DEFAULT_ENDPOINT = "http://localhost:4318"
@@ -20,15 +21,14 @@ class Status:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._problem: str | None = None
+        self._problem = read_problem(path)  # what a predecessor said stands until it is over
         self._standing: str | None = None
         self._heard = _FirstWarning()
         logging.getLogger().addHandler(self._heard)
-        self._write(None)  # what a predecessor said is over
 
     def say(self, problem: str) -> None:
         """Notes a problem that stands as long as this exporter."""
-        self._standing = problem
+        self._standing = self._problem = problem
         self._write(problem)
 
     def listen(self) -> None:

@@ -26,7 +26,10 @@ class FolderError(OSError):
 def default_parent() -> Path:
     """The place for service folders: shared memory where the system has it, else the temp folder."""
     shared = Path("/dev/shm")  # noqa: S108 - the folder below it is private, and checked to be
-    parent = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+    try:
+        parent = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+    except OSError:
+        parent = shared  # no place at all: said once it is tried
     return parent / f"otel-accubooks-{os.getuid()}"
 
 

@@ -1,0 +1,57 @@
+"""What the exporter says, and for how long."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from otel_accubooks.export.spawn import read_problem
+from otel_accubooks.export.status import Status
+
+
+@pytest.fixture
+def status(tmp_path: Path) -> Status:
+    return Status(tmp_path / "status")
+
+
+def test_a_failure_is_said_until_it_is_over(status: Status, tmp_path: Path) -> None:
+    """The first warning is the reason; the next success ends it."""
+    status.listen()
+    logging.getLogger("x").warning("connection refused")
+    logging.getLogger("x").warning("giving up")
+    status.sent(False)
+    said = read_problem(tmp_path / "status")
+    assert said is not None
+    assert "http://localhost:4318: connection refused;" in said
+    status.sent(True)
+    assert read_problem(tmp_path / "status") is None
+
+
+def test_a_successor_ends_what_its_predecessor_said(status: Status, tmp_path: Path) -> None:
+    """It stands while the successor has not sent anything, and is over once it has."""
+    status.sent(False)
+    successor = Status(tmp_path / "status")
+    assert read_problem(tmp_path / "status") is not None
+    successor.sent(True)
+    assert read_problem(tmp_path / "status") is None
+
+
+def test_a_secret_in_the_address_is_not_told(
+    status: Status, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither user, password nor query of the endpoint are in the text."""
+    endpoint = "http://user:canary1@127.0.0.1:4317/?key=canary2"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    status.listen()
+    logging.getLogger("x").warning("Max retries exceeded with url: /?key=canary2 (refused)")
+    status.sent(False)
+    said = read_problem(tmp_path / "status") or ""
+    assert "canary" not in said
+    assert "http://127.0.0.1:4317 (4317 is usually the gRPC port" in said
+
+
+def test_no_room_for_it_is_survived(tmp_path: Path) -> None:
+    """A folder that is gone, or full, costs the sentence and nothing else."""
+    Status(tmp_path / "gone" / "status").sent(False)
