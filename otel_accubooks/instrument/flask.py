@@ -32,34 +32,59 @@ _series: dict[tuple[str, str, str], tuple[Histogram, Counter]] = {}
 class Exchange:
     """One request on its way: when it began, Flask's view of it, and the status of its answer."""
 
-    __slots__ = ("_began", "_method", "_start_response", "request", "status")
+    __slots__ = ("_began", "_duration", "_left", "_method", "_start_response", "request", "status")
 
     def __init__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> None:
         self._began = perf_counter()
         self._method = environ.get("REQUEST_METHOD", "")
         self._start_response = start_response
+        self._left = -1  # bytes of the body still to come, where the answer says how many
+        self._duration: Histogram | None = None
         self.request: Any = None
         self.status = "500"
 
     def start_response(self, status: str, headers: Any, *rest: Any) -> Any:
-        """Notes the status and passes on, as PEP 3333 describes."""
+        """Notes status and length and passes on, as PEP 3333 describes."""
         self.status = status[:3]
+        try:
+            for name, value in headers:
+                if name == "Content-Length":
+                    self._left = int(value)
+        except FAULTS:
+            pass  # for the server to judge
         return self._start_response(status, headers, *rest)
 
+    def hand_over(self, part: bytes) -> None:
+        """Counts the request before its last part is sent. Never raises.
+
+        Once that has arrived, the client knows the answer, and a server may be killed at any moment.
+        """
+        try:
+            self._left -= len(part)
+            if self._left == 0:
+                self._count()
+        except FAULTS:
+            failed("counting a request")
+
     def ended(self) -> None:
-        """Records the request. Never raises."""
+        """Records how long the request took, and counts it if it was not yet. Never raises."""
         try:
             elapsed = (perf_counter() - self._began) * 1000.0
-            method = self._method if self._method in METHODS else OTHER_METHOD
-            rule = None if self.request is None else self.request.url_rule
-            key = (method, UNMATCHED if rule is None else rule.rule, self.status)
-            found = _series.get(key)
-            if found is None:
-                found = _series[key] = (_durations.labels(*key), _requests.labels(*key))
-            found[0].record(elapsed)
-            found[1].add()
+            duration = self._duration or self._count()
+            duration.record(elapsed)
         except FAULTS:
             failed("recording a request")
+
+    def _count(self) -> Histogram:
+        method = self._method if self._method in METHODS else OTHER_METHOD
+        rule = None if self.request is None else self.request.url_rule
+        key = (method, UNMATCHED if rule is None else rule.rule, self.status)
+        found = _series.get(key)
+        if found is None:
+            found = _series[key] = (_durations.labels(*key), _requests.labels(*key))
+        found[1].add()
+        self._duration = found[0]
+        return found[0]
 
 
 class Body:
@@ -77,7 +102,7 @@ class Body:
 
     def __next__(self) -> bytes:
         try:
-            return self._next()
+            part = self._next()
         except StopIteration:
             self._ended()
             raise
@@ -85,6 +110,9 @@ class Body:
             if self._exchange is not None:
                 self._exchange.status = "500"
             raise
+        if self._exchange is not None:
+            self._exchange.hand_over(part)
+        return part
 
     def close(self) -> None:
         """Closes the body: servers call this once all is sent, or when the client has left."""
