@@ -17,12 +17,12 @@ from opentelemetry.sdk.resources import Resource
 from otel_accubooks.export.acknowledged import Acknowledged
 from otel_accubooks.export.points import metrics_data
 from otel_accubooks.export.receiver import ReceiverAdapter, watched_session
+from otel_accubooks.export.settings import OTLP_BY_PROTOCOL
 from otel_accubooks.recorder.totals import Point
 
 _log = getLogger("otel_accubooks")
 
 DEFAULT_EXPORTERS = "otlp"
-_OTLP_BY_PROTOCOL = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 
 
 class ExporterError(Exception):
@@ -35,12 +35,12 @@ def exporter_names(env: Mapping[str, str]) -> list[str]:
     protocol = env.get("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL") or env.get(
         "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"
     )
-    if "otlp" in names and protocol not in _OTLP_BY_PROTOCOL:
+    if "otlp" in names and protocol not in OTLP_BY_PROTOCOL:
         raise ExporterError(
             f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}, expected one of "
-            f"{', '.join(_OTLP_BY_PROTOCOL)}"
+            f"{', '.join(OTLP_BY_PROTOCOL)}"
         )
-    resolved = [_OTLP_BY_PROTOCOL[protocol] if name == "otlp" else name for name in names]
+    resolved = [OTLP_BY_PROTOCOL[protocol] if name == "otlp" else name for name in names]
     return [name for name in resolved if name not in ("", "none")]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 DEFAULT_INTERVAL_MS = 15_000
+# The entry point of the OTLP exporter for each value of OTEL_EXPORTER_OTLP_PROTOCOL.
+OTLP_BY_PROTOCOL = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 
 
 def interval_seconds(env: Mapping[str, str]) -> float:

@@ -7,10 +7,10 @@ from importlib.metadata import entry_points
 from logging import getLogger
 from typing import Any
 
+from otel_accubooks.export.settings import OTLP_BY_PROTOCOL
 from otel_accubooks.launch.start import settings
 
 _log = getLogger("otel_accubooks")
-_BY_PROTOCOL = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 
 
 class AccuBooksConfigurator:
@@ -35,7 +35,7 @@ def _exporters(signal: str) -> list[Any]:
     protocol = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", protocol)
     made = []
     for name in (name.strip() for name in names):
-        entry = _BY_PROTOCOL.get(protocol, protocol) if name == "otlp" else name
+        entry = OTLP_BY_PROTOCOL.get(protocol, protocol) if name == "otlp" else name
         found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=entry))
         if not found:
             raise LookupError(f"exporter {entry!r} for {signal} is not installed")
