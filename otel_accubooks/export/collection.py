@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from otel_accubooks.contract import metrics as m
 from otel_accubooks.export.host import Host
 from otel_accubooks.export.ratios import Windows
+from otel_accubooks.recorder.health import targets
 from otel_accubooks.recorder.presence import (
     ACTIVE_SECONDS,
     SESSION_SILENCE_SECONDS,
@@ -42,7 +43,7 @@ class Collection:
         totals = self._reader.read()
         pids = {reader.pid for reader in self._reader.readers.values()}
         pids |= {root.pid for root in self.roots()}
-        points = list(totals.points.values())
+        points = [p for p in totals.points.values() if p.metric.group != "unsent"]
         points.extend(self._windows.percentages(totals, now))
         points.extend(_presence(totals, now))
         points.extend(self._service(totals, now))
@@ -59,8 +60,8 @@ class Collection:
             return  # the service has ended: it is neither up nor healthy
         started = min(root.started for root in roots)
         yield Point(m.SYSTEM_UPTIME_SECONDS, (), value=now - started)
-        if not any(totals.of(m.SYSTEM_HEALTH_STATUS)):
-            yield Point(m.SYSTEM_HEALTH_STATUS, (), value=1.0)
+        healthy = all(target.healthy for target in targets(totals, now))
+        yield Point(m.SYSTEM_HEALTH_STATUS, (), value=float(healthy))
 
 
 def _presence(totals: Totals, now: float) -> Iterator[Point]:

@@ -13,10 +13,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from time import monotonic, sleep  # taken before anything may patch them
+from time import monotonic, sleep, time  # taken before anything may patch them
 
-from otel_accubooks.contract.metrics import SYSTEM_HEALTH_STATUS
+from otel_accubooks.contract.unsent import TARGET_ANSWERED_AT, TARGET_HEALTHY
 from otel_accubooks.instrument.guard import failed
+from otel_accubooks.recorder.health import CHECK_SECONDS
 from otel_accubooks.recorder.process import recorder
 
 TICK_SECONDS = 0.5
@@ -34,8 +35,8 @@ class Poll:
     every: float | None
     elected: bool
     due: float = 0.0
+    component: str | None = None
     lock: int | None = None
-    healthy: bool = True
 
 
 class Polls:
@@ -46,12 +47,29 @@ class Polls:
         self._polls: dict[str, Poll] = {}
         self._running_in = 0
 
-    def add(self, name: str, ask: Callable[[], None]) -> None:
-        """Asks each interval, in one process of the service for each `name`; a failure is ill health.
+    def add(
+        self,
+        name: str,
+        ask: Callable[[], None],
+        component: str | None = None,
+        every: float | None = None,
+    ) -> None:
+        """Asks each `every` seconds (default: the interval), in one process of the service.
 
         `name` tells targets apart, such as "cache redis 10.0.0.1:6379/0"; adding it again is nothing.
+        Of a `component` (database, cache or queue) a failure is ill health, and checks are frequent.
         """
-        self._polls.setdefault(name, Poll(name, ask, None, elected=True))
+        self._polls.setdefault(name, Poll(name, ask, every, elected=True, component=component))
+
+    def forget(self, name: str) -> None:
+        """Asks no more: what `name` stands for is not used in this process any longer."""
+        poll = self._polls.pop(name, None)
+        if poll is not None and poll.lock is not None:
+            if poll.component is not None:
+                recorder.gauge(TARGET_ANSWERED_AT).labels(poll.component, name).set(-1.0)
+                recorder.gauge(TARGET_HEALTHY).labels(poll.component, name).set(1.0)
+            os.close(poll.lock)
+            poll.lock = None
 
     def add_everywhere(self, name: str, ask: Callable[[], None], every: float) -> None:
         """Calls `ask` in every process, each `every` seconds."""
@@ -77,7 +95,7 @@ class Polls:
             sleep(TICK_SECONDS)
 
     def _ask(self, poll: Poll) -> None:
-        poll.due = monotonic() + (poll.every or self.interval)
+        poll.due = monotonic() + (poll.every or self._usual(poll))
         try:
             if poll.elected and not self._elect(poll):
                 return
@@ -85,14 +103,19 @@ class Polls:
             return  # no folder: told by the recorder
         try:
             poll.ask()
-            poll.healthy = True
+            answered = True
         except Exception:
-            poll.healthy = False
-            if not poll.elected:
+            answered = False
+            if poll.component is None:
                 failed(poll.name)
-        if poll.elected:
-            mine = [p.healthy for p in self._polls.values() if p.lock is not None]
-            recorder.gauge(SYSTEM_HEALTH_STATUS).labels().set(float(all(mine)))
+        if poll.component is not None and poll.name in self._polls:
+            series = poll.component, poll.name
+            if answered:
+                recorder.gauge(TARGET_ANSWERED_AT).labels(*series).set(time())
+            recorder.gauge(TARGET_HEALTHY).labels(*series).set(float(answered))
+
+    def _usual(self, poll: Poll) -> float:
+        return self.interval if poll.component is None else min(self.interval, CHECK_SECONDS)
 
     def _elect(self, poll: Poll) -> bool:
         if poll.lock is None and recorder.folder is not None:

@@ -48,7 +48,7 @@ class Targets:
         ):
             return
         self._dsns[name] = dsn  # the newest one: passwords may be renewed
-        polls.add(name, lambda: self._ask(name))
+        polls.add(name, lambda: self._ask(name), "database")
 
     def _ask(self, name: str) -> None:
         """Connects, asks for 1, and leaves, all within LIMIT_SECONDS; raises where that fails.

@@ -98,7 +98,7 @@ class Servers:
         if name in self._asked:
             return
         self._asked[name] = server = Server(pool.connection_class, own_settings(pool))
-        polls.add(name, lambda: self._ask(server))
+        polls.add(name, lambda: self._ask(server), "cache")
 
     def _ask(self, server: Server) -> None:
         if not server.ask():

@@ -30,7 +30,7 @@ def watch(queue: Any) -> None:
     pool = queue.connection.connection_pool
     name = f"queue {_server(pool)} {queue.name}"
     if name not in _watched:
-        polls.add(name, QueuePoll(queue, pool).ask)
+        polls.add(name, QueuePoll(queue, pool).ask, "queue")
         _watched.add(name)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.contract.metrics import BY_NAME
+from otel_accubooks.contract.unsent import UNSENT
 from otel_accubooks.recorder import layout
 from otel_accubooks.recorder.presence import ROW, SESSION_SILENCE_SECONDS
 from otel_accubooks.recorder.segment import SegmentReader
@@ -62,7 +63,7 @@ class Totals:
         new = point is None
         if point is None:
             name, labels = layout.split_key(key)
-            metric = BY_NAME.get(name)
+            metric = BY_NAME.get(name) or UNSENT.get(name)
             if metric is None or not _fits(metric, labels, kind, overflow, len(row)):
                 return  # written by another version of this package
             point = self.points[key, overflow] = Point(metric, labels, overflow=overflow)

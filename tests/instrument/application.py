@@ -7,13 +7,16 @@ in the background. At the end `said` and what was recorded are printed as JSON.
 
 import json
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
 import wrapt
 
+from otel_accubooks.contract.metrics import SYSTEM_HEALTH_STATUS
 from otel_accubooks.instrument.polling import polls
 from otel_accubooks.recorder.folder import StateFolder
+from otel_accubooks.recorder.health import targets
 from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.service import ServiceReader
 
@@ -29,8 +32,13 @@ def hook(library: str, ours: str) -> None:
 
 def recorded() -> list:
     """[metric, labels, value] for each series; of a histogram the number of observations."""
-    points = ServiceReader(recorder.folder).read().points.values()
-    return [[p.metric.name, list(p.labels), sum(p.counts) or p.value] for p in points]
+    totals = ServiceReader(recorder.folder).read()
+    found = [
+        [p.metric.name, list(p.labels), sum(p.counts) or p.value] for p in totals.points.values()
+    ]
+    if asked := targets(totals, time.time()):
+        found.append([SYSTEM_HEALTH_STATUS.name, [], float(all(each.healthy for each in asked))])
+    return found
 
 
 def poll() -> None:
