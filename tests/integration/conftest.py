@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from otel_accubooks.export.spawn import ask_to_send
+from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.stack.otlp_receiver import OtlpReceiver
 from otel_accubooks.stack.ports import free_port, tcp_open
 from otel_accubooks.stack.process import Server
@@ -110,6 +112,10 @@ class Service:
 
     def get(self, path: str, **options: object) -> httpx.Response:
         return httpx.get(self.url + path, timeout=30, **options)  # type: ignore[arg-type]
+
+    def send(self) -> bool:
+        """Has the exporter send now, whatever the interval; True once that arrived."""
+        return all(ask_to_send(StateFolder(folder)) for folder in self.state.iterdir())
 
     def gone(self) -> bool:
         """True once the exporter has ended and taken the folder along."""
