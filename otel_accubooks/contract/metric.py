@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["api", "database", "cache", "queue", "business", "system", "unsent"]
+Group = Literal["api", "database", "cache", "queue", "business", "system", "unsent", "pipeline"]
 Type = Literal["counter", "gauge", "histogram"]
 
 
