@@ -211,7 +211,8 @@ SCENARIOS_CREATED_TOTAL = _counter(
 )
 USER_LOGINS_TOTAL = _counter("user_logins_total", "business", "{login}", "Logins", _TIER)
 USER_SESSION_DURATION_SECONDS = _histogram(
-    "user_session_duration_seconds", "business", "s", "From a session's first request to its last",
+    "user_session_duration_seconds", "business", "s",
+    "From a session's first request to its last; it ends by logout or by 30 silent minutes",
     buckets=(30, 60, 300, 900, 1800, 3600, 7200, 14400),
 )  # fmt: skip
 USERS_BY_TIER = _gauge(
@@ -227,7 +228,8 @@ UPGRADE_CONVERSIONS_TOTAL = _counter(
 )  # fmt: skip
 TRUST_LAYER_USAGE_PERCENT = _gauge(
     "trust_layer_usage_percent", "business", "%",
-    "Share of the active users who used a trust component", across="max",
+    "Share of the active users who used a trust component, last 5 minutes; no data without users",
+    across="max",
 )  # fmt: skip
 CALCULATION_ERRORS_TOTAL = _counter(
     "calculation_errors_total", "business", "{error}", "Calculations that went wrong",

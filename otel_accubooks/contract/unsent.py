@@ -39,6 +39,9 @@ DB_POOL_CONNECTION_TIMEOUT_MS = _state(
 
 QUEUE_WORKERS = _state("queue_workers", "{worker}", "Places in which jobs run", _QUEUE, "sum")
 QUEUE_WORKERS_BUSY = _state("queue_workers_busy", "{worker}", "Those that run a job", _QUEUE, "sum")
+QUEUE_UNATTENDED = _state(
+    "queue_unattended", "1", "1 where the broker knows of no worker, on any host", _QUEUE, "max"
+)
 
 UNSENT: dict[str, Metric] = {
     metric.name: metric for metric in list(globals().values()) if isinstance(metric, Metric)

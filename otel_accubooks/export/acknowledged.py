@@ -7,7 +7,7 @@ from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 
-from otel_accubooks.recorder.folder import replace_file
+from otel_accubooks.recorder.files import replace_file
 from otel_accubooks.recorder.totals import Point
 
 _log = getLogger("otel_accubooks")
@@ -52,7 +52,7 @@ class Acknowledged:
         """The counters and histograms of `points` as they were acknowledged: 0 for the new ones."""
         of_growth = (point for point in points if point.metric.type != "gauge")
         return [
-            replace(point, value=value, total=total, counts=counts)
+            replace(point, value=value, total=total, counts=counts, exemplars=())
             for point in of_growth
             for value, total, counts in [self._last(point)]
         ]

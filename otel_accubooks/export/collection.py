@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Protocol
 
 from otel_accubooks.contract import metrics as m
-from otel_accubooks.export.host import Host
+from otel_accubooks.export import people
+from otel_accubooks.export.queue_workers import utilization
 from otel_accubooks.export.ratios import Windows
 from otel_accubooks.recorder.health import targets
-from otel_accubooks.recorder.presence import (
-    ACTIVE_SECONDS,
-    SESSION_SILENCE_SECONDS,
-    SESSIONS,
-    USERS,
-    active,
-)
-from otel_accubooks.recorder.segment import Root
-from otel_accubooks.recorder.service import ServiceReader
+from otel_accubooks.recorder.reader import SegmentReader
+from otel_accubooks.recorder.root import Root
+from otel_accubooks.recorder.sessions import add_over
 from otel_accubooks.recorder.totals import Point, Totals
+from otel_accubooks.recorder.visits import Sessions
+
+
+class Reader(Protocol):
+    """The totals of a service, and the segments that they were read from."""
+
+    readers: dict[str, SegmentReader]
+
+    def read(self) -> Totals: ...
+
+
+class HostReader(Protocol):
+    """The system group of the contract; `pids` are the live processes of the service."""
+
+    def points(self, pids: set[int]) -> list[Point]: ...
 
 
 class Collection:
     """Reads the segments and the host, and derives what the contract derives from them."""
 
-    def __init__(self, reader: ServiceReader, host: Host) -> None:
+    def __init__(self, reader: Reader, host: HostReader, windows: Windows | None = None) -> None:
         self._reader = reader
-        self._windows = Windows()
+        self.windows = windows or Windows()
+        self.totals = Totals()  # as they were last read, and when
+        self.now = 0.0
+        self.sessions: dict[int, Sessions] = {}  # in those totals, beyond what the base has
+        self.hosts: people.AllHosts | None = None
         self._host = host
         self._roots: set[Root] = set()
         self._starts: dict[tuple[str, tuple[str, ...], bool], float] = {}
@@ -39,13 +54,17 @@ class Collection:
 
     def collect(self) -> list[Point]:
         """All points of the service now."""
-        now = time.time()
-        totals = self._reader.read()
+        now = self.now = time.time()
+        before, totals = self.totals, self._reader.read()
         pids = {reader.pid for reader in self._reader.readers.values()}
         pids |= {root.pid for root in self.roots()}
+        if totals is not before:  # else nothing new could be read
+            self.totals, self.sessions = totals, totals.visits.sessions(now)
+            add_over(totals, self.sessions)
         points = [p for p in totals.points.values() if p.metric.group != "unsent"]
-        points.extend(self._windows.percentages(totals, now))
-        points.extend(_presence(totals, now))
+        points.extend(self.windows.percentages(totals, now))
+        points.extend(people.points(totals, self.sessions, now, self.hosts))
+        points.extend(utilization(totals))
         points.extend(self._service(totals, now))
         points.extend(self._host.points(pids))
         for point in points:
@@ -62,14 +81,3 @@ class Collection:
         yield Point(m.SYSTEM_UPTIME_SECONDS, (), value=now - started)
         healthy = all(target.healthy for target in targets(totals, now))
         yield Point(m.SYSTEM_HEALTH_STATUS, (), value=float(healthy))
-
-
-def _presence(totals: Totals, now: float) -> Iterator[Point]:
-    users = totals.presence.get(USERS)
-    if users is not None:
-        count = active(users, now, ACTIVE_SECONDS)
-        yield Point(m.ACTIVE_USERS_CONCURRENT, (), value=float(count))
-    sessions = totals.presence.get(SESSIONS)
-    if sessions is not None:
-        count = active(sessions, now, SESSION_SILENCE_SECONDS)
-        yield Point(m.USER_SESSIONS_ACTIVE, (), value=float(count))

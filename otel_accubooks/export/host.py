@@ -11,7 +11,7 @@ import psutil
 
 from otel_accubooks.contract import metrics as m
 from otel_accubooks.contract.metric import Metric
-from otel_accubooks.recorder.folder import replace_file
+from otel_accubooks.recorder.files import replace_file
 from otel_accubooks.recorder.totals import Point
 
 _LEAST_SECONDS = 1.0  # a share of CPU over less than that is noise
@@ -67,13 +67,14 @@ class Host:
             if name not in self._began:
                 self._began.setdefault("time", time.time())
                 self._began[name] = value
-                self._keep()
+                self.keep()
             # An interface that goes takes its bytes along; a total never runs backwards.
             grown = max(self._told.get(name, 0.0), float(value - self._began[name]))
             self._told[name] = grown
             yield Point(metric, (direction,), start=self._began["time"], value=grown)
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Writes what is remembered; again, where the file was deleted."""
         try:
             if self._kept is not None:
                 replace_file(self._kept, json.dumps(self._began))

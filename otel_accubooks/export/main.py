@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
 
 from otel_accubooks.recorder.folder import StateFolder
+from otel_accubooks.recorder.locks import ExporterLock
 
 
 def main(path: str) -> int:
     """Runs the exporter of the service whose segments are in the folder `path`."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    os.umask(0o077)
     folder = StateFolder(Path(path))
-    if not _elected(folder):
+    lock = ExporterLock(folder)
+    if not _elected(lock):
         return 0
     from otel_accubooks.export.process import Exporter
 
-    exporter = Exporter(folder)
+    exporter = Exporter(folder, lock)
     exporter.configure()
     exporter.run()
     return 0
 
 
-def _elected(folder: StateFolder) -> bool:
+def _elected(lock: ExporterLock) -> bool:
     # Tried for a moment, since whoever looks whether there is an exporter holds the lock meanwhile.
     for _ in range(10):
         try:
-            if folder.try_lock("exporter") is not None:
+            if lock.take():
                 return True
         except FileNotFoundError:
             return False  # the service has ended, and its folder is gone

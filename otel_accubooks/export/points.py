@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from opentelemetry.sdk.metrics import Exemplar as SDKExemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -21,6 +22,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from otel_accubooks.recorder.exemplars import Exemplar
 from otel_accubooks.recorder.totals import Point
 
 SCOPE = "otel_accubooks"
@@ -84,4 +86,11 @@ def _histogram(point: Point, now: int) -> HistogramDataPoint:
         # Optional on the wire; extremes of a life-long histogram would say nothing.
         min=None,  # type: ignore[arg-type]
         max=None,  # type: ignore[arg-type]
+        exemplars=[_exemplar(e) for e in point.exemplars if e is not None],
+    )
+
+
+def _exemplar(found: Exemplar) -> SDKExemplar:
+    return SDKExemplar(
+        {}, found.value, round(found.time * 1e9), int(found.span_id, 16), int(found.trace_id, 16)
     )

@@ -9,48 +9,64 @@ from __future__ import annotations
 import logging
 import os
 import select
-import socket
 import threading
 import time
+from typing import TYPE_CHECKING
 
+from otel_accubooks.export.all_hosts import NumbersFile, SharedUsers
 from otel_accubooks.export.collection import Collection
+from otel_accubooks.export.exporters import exporter_names
+from otel_accubooks.export.home import Home
 from otel_accubooks.export.host import Host
-from otel_accubooks.export.resource import instance_id, resource_for
-from otel_accubooks.export.sending import (
-    Pusher,
-    exporter_names,
-    pushers,
-    serve_prometheus,
+from otel_accubooks.export.ratios import Windows
+from otel_accubooks.export.settings import (
+    DEFAULT_INTERVAL_MS,
+    NO_USERS_REDIS,
+    interval_seconds,
+    users_redis,
 )
-from otel_accubooks.export.settings import DEFAULT_INTERVAL_MS, interval_seconds
+from otel_accubooks.export.shared import Shared
 from otel_accubooks.export.status import Status
+from otel_accubooks.recorder.family import overflow_said, overflow_text
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.folding import Folding
 from otel_accubooks.recorder.identity import service_identity
-from otel_accubooks.recorder.service import ServiceReader
-from otel_accubooks.recorder.totals import Point
+from otel_accubooks.recorder.locks import ExporterLock
+from otel_accubooks.recorder.sweeping import sweep, sweep_abandoned
+from otel_accubooks.recorder.totals import Point, Totals
+
+if TYPE_CHECKING:
+    from otel_accubooks.export.scraped import Page
+    from otel_accubooks.export.sending import Pusher
 
 _log = logging.getLogger("otel_accubooks")
 
 LIVENESS_SECONDS = 1.0
 LAST_ATTEMPTS_SECONDS = 30.0
+SWEEP_SECONDS = 3600.0
 
 
 class Exporter:
     """Collects and sends until the service has ended."""
 
-    def __init__(self, folder: StateFolder) -> None:
+    def __init__(self, folder: StateFolder, lock: ExporterLock) -> None:
+        """`lock` is the exporter's, and held."""
         self._folder = folder
-        self._folding = Folding(folder)
-        host = Host(folder.path / "host")
-        self._collection = Collection(ServiceReader(folder), host)
-        self._reading = threading.Lock()
         self._status = Status(folder.path / "status")
+        self._folding = Folding(folder, self._status.note)
+        self._host = Host(folder.path / "host")
+        self._shared = Shared(folder.path / "shared")
+        windows = Windows(self._shared.past())
+        self._collection = Collection(self._folding.reader, self._host, windows)
+        self._reading = threading.Lock()
         self._pushers: list[Pusher] = []
+        self._page: Page | None = None
+        self._users: SharedUsers | None = None
         self._interval = DEFAULT_INTERVAL_MS / 1000
         self._incomplete = False
         self._successor = folder.socket.exists()
-        self._listener = _listen(folder)
+        self._home = Home(folder, lock)
+        self._sweep_at = 0.0
         self._arrived: list[tuple[float, list[float]]] | None = None
 
     def configure(self) -> None:
@@ -61,25 +77,81 @@ class Exporter:
             pass  # the application's processes say so
         if "service.name" not in service_identity(os.environ):
             self._status.say(
+                "name",
                 "OTEL_SERVICE_NAME is not set: applications without a name on one host are added "
-                "together; set it to a name of this application"
+                "together; set it to a name of this application",
             )
-        resource = resource_for(instance_id(self._folder.path))
+        self._share_users()
         try:
-            names = exporter_names(os.environ)
-            self._pushers = pushers(
-                os.environ, resource, self._folder.path, successor=self._successor
-            )
-            if "prometheus" in names:
-                serve_prometheus(os.environ, resource, self._collect)
+            if names := exporter_names(os.environ):
+                self._make_exporters(names)
         except Exception as error:
             self._incomplete = True
-            self._status.say(f"metrics are not sent: {error}")
+            self._status.say("exporters", f"metrics are not sent: {error}")
+
+    def _share_users(self) -> None:
+        try:
+            url = users_redis(os.environ)
+        except ValueError:
+            return  # the application's processes say so
+        if url is None:
+            return
+        file = NumbersFile(self._folder.path / "hosts")
+        try:
+            self._users = self._collection.hosts = SharedUsers(url, os.environ, file)
+        except ImportError:
+            self._status.say(
+                "users",
+                "OTEL_ACCUBOOKS_REDIS_URL is set, but the package redis is not installed: "
+                "pip install redis; until then users are counted for each host alone",
+            )
+        except ValueError:
+            self._status.say("users", NO_USERS_REDIS)
+
+    def _make_exporters(self, names: list[str]) -> None:
+        # Imported only here: where nothing is to be sent, this process only keeps the counts.
+        from otel_accubooks.export.resource import instance_id, resource_for
+        from otel_accubooks.export.sending import pushers
+
+        self._folding.reader.look()
+        origin = self._folding.reader.origin()
+        resource = resource_for(instance_id(self._folder.path, origin))
+        self._pushers, problems = pushers(
+            os.environ, resource, self._folder.path, successor=self._successor
+        )
+        self._status.say("exporters", "; ".join(problems) or None)
+        if "prometheus" in names:
+            from otel_accubooks.export.scraped import Page
+
+            self._page = Page(os.environ, resource, self._collect)
+        self._incomplete = not self._pushers and self._page is None
+
+    def _serve_page(self) -> None:
+        if self._page is not None:
+            self._status.say("page", self._page.serve())
 
     def _collect(self) -> list[Point]:
         with self._reading:
             self._folding.fold()
-            return self._collection.collect()
+            points = self._collection.collect()
+            collected = self._collection
+            self._folding.keep_sessions(collected.totals, collected.sessions, collected.now)
+            if self._users is not None:
+                self._status.say("users", self._users.problem)
+            of_host = [point for point in points if point.metric.group == "system"]
+            self._shared.write(of_host, self._collection.windows.past, self._interval)
+            self._note(collected.totals)
+            return points
+
+    def _note(self, totals: Totals) -> None:
+        limit = self._folding.reader.limit()
+        for name in self._folding.reader.exceeded:
+            if self._folder.first_to_say(overflow_said(name)):
+                self._status.note(overflow_text(name, limit, "this service"))
+        for name in totals.foreign:
+            self._status.note(
+                f"{name}: what another version of this package counted in another shape is left out"
+            )
 
     def send(self) -> bool:
         """Collects and sends once; True if every receiver acknowledged. Never raises."""
@@ -109,17 +181,46 @@ class Exporter:
         """Sends every interval and whenever asked, until no process of the service is left."""
         due = time.monotonic()
         while True:
+            if not self._home.is_whole():
+                if not self._mend():
+                    return
+                due = time.monotonic()
+            self._sweep()
+            self._serve_page()
             if time.monotonic() >= due:
                 self.send()
                 due = time.monotonic() + self._interval
             wait = min(LIVENESS_SECONDS, max(0.0, due - time.monotonic()))
-            if select.select([self._listener], [], [], wait)[0]:
+            if select.select([self._home.listener], [], [], wait)[0]:
                 self._answer()
             elif not self._service_lives() and self._leave():
                 return
 
+    def _mend(self) -> bool:
+        """Makes the folder anew, which was deleted. False if another exporter is at work there."""
+        try:
+            if not self._home.mend():
+                self._hand_over()
+                return False
+            self._status.write()
+            self._host.keep()
+        except OSError:
+            time.sleep(LIVENESS_SECONDS)  # all is held in memory, and sent from there
+        return True
+
+    def _hand_over(self) -> None:
+        """Gives the exporter that was elected in the new folder what is in no file any more."""
+        while not self._folding.hand_over():
+            time.sleep(LIVENESS_SECONDS)
+
+    def _sweep(self) -> None:
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + SWEEP_SECONDS
+            sweep(self._folder)
+            sweep_abandoned(self._folder)
+
     def _answer(self) -> None:
-        with self._listener.accept()[0] as asker:
+        with self._home.listener.accept()[0] as asker:
             try:
                 asker.sendall(b"1" if self.send() else b"0")
             except OSError:
@@ -132,7 +233,11 @@ class Exporter:
         """
         give_up = time.monotonic() + LAST_ATTEMPTS_SECONDS
         while not (sent := self._all_arrived() or self.send()) and time.monotonic() < give_up:
+            if self._incomplete:
+                break  # whom to send to is not known, and will not be
             time.sleep(LIVENESS_SECONDS)
+            if not self._home.is_whole() and not self._mend():
+                return True
             if self._service_lives():
                 return False
         try:
@@ -150,16 +255,3 @@ def _counts(points: list[Point]) -> list[tuple[float, list[float]]]:
     """What the service itself counted: equal only where nothing was counted in between."""
     ours = (p for p in points if p.metric.type != "gauge" and p.metric.group != "system")
     return sorted((p.value, p.counts) for p in ours)
-
-
-def _listen(folder: StateFolder) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    fd = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # A path through the descriptor, since a socket's own may have 108 bytes at most.
-        folder.socket.unlink(missing_ok=True)
-        listener.bind(f"/proc/self/fd/{fd}/{folder.socket.name}")
-    finally:
-        os.close(fd)
-    listener.listen(64)
-    return listener

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from otel_accubooks.contract.metric import Metric, Part
 from otel_accubooks.contract.metrics import METRICS
@@ -11,57 +11,100 @@ from otel_accubooks.recorder.totals import Point, Totals
 
 Labels = tuple[str, ...]
 Parts = dict[Labels, tuple[float, float]]
+Past = dict[str, list[tuple[float, Parts]]]
+Series = dict[str, list[Point]]  # by the name of their metric
 
 RATIOS = tuple(metric for metric in METRICS if metric.ratio is not None)
+_PARTS = frozenset(
+    part.metric
+    for metric in RATIOS
+    if metric.ratio is not None
+    for part in (metric.ratio.numerator, *metric.ratio.denominators)
+)
+LOOKS = 60  # how many a window remembers at most, so it may be a sixtieth longer than it says
+
+
+class Growth(NamedTuple):
+    """By how much a part and its whole grew, in how many seconds."""
+
+    part: float
+    whole: float
+    seconds: float
 
 
 class Windows:
     """Remembers the parts of each ratio for as long as its window."""
 
-    def __init__(self) -> None:
-        self._past: dict[str, deque[tuple[float, Parts]]] = {m.name: deque() for m in RATIOS}
+    def __init__(self, past: Past | None = None, shared: Callable[[], Past] | None = None) -> None:
+        """`past` is what a predecessor remembered. `shared` reads what another process remembers."""
+        self.past: Past = past or {}
+        self._shared = shared
 
     def percentages(self, totals: Totals, now: float) -> Iterator[Point]:
         """One point for each ratio of which a part was recorded; `now` is Unix seconds."""
+        if self._shared is not None:
+            self.past = {name: list(rows) for name, rows in self._shared().items()}
+        series = _series(totals)
         for metric in RATIOS:
-            parts = _parts(metric, totals)
-            past = self._past[metric.name]
             assert metric.ratio is not None
-            if not past and _began(metric, totals) < now - metric.ratio.window:
-                # The first look at a service that is older: what it did before is not of the window.
-                past.append((now - metric.ratio.window, parts))
+            for labels, grown in self._look(metric, series, now).items():
+                share = 100.0 * grown.part / grown.whole if grown.whole > 0 else metric.ratio.idle
+                yield Point(metric, labels, value=share)
+
+    def growth(self, metric: Metric, totals: Totals, now: float) -> Growth:
+        """What a ratio without labels is the share of; `now` is Unix seconds."""
+        return self._look(metric, _series(totals), now).get((), Growth(0.0, 0.0, 0.0))
+
+    def _look(self, metric: Metric, series: Series, now: float) -> dict[Labels, Growth]:
+        assert metric.ratio is not None
+        window = metric.ratio.window
+        parts = _parts(metric, series)
+        past = self.past.setdefault(metric.name, [])
+        began = _began(metric, series)
+        if not past and began < now - window:
+            # The first look at a service that is older: what it did before is not of the window.
+            past.append((now - window, parts))
+        if not past or now - past[-1][0] >= window / LOOKS:
             past.append((now, parts))
-            while len(past) > 1 and past[1][0] <= now - metric.ratio.window:
-                past.popleft()
-            earlier = past[0][1] if now - past[0][0] >= metric.ratio.window else {}
-            for labels, (part, whole) in parts.items():
-                part_then, whole_then = earlier.get(labels, (0.0, 0.0))
-                grown = whole - whole_then
-                value = 100.0 * (part - part_then) / grown if grown > 0 else metric.ratio.idle
-                yield Point(metric, labels, value=value)
+        while len(past) > 1 and past[1][0] <= now - window:
+            past.pop(0)
+        at, earlier = past[0] if now - past[0][0] >= window else (min(began, now), {})
+        return {
+            labels: Growth(part - part_then, whole - whole_then, now - at)
+            for labels, (part, whole) in parts.items()
+            for part_then, whole_then in [earlier.get(labels, (0.0, 0.0))]
+        }
 
 
-def _began(metric: Metric, totals: Totals) -> float:
+def _series(totals: Totals) -> Series:
+    series: Series = {}
+    for point in totals.points.values():
+        if point.metric.name in _PARTS:
+            series.setdefault(point.metric.name, []).append(point)
+    return series
+
+
+def _began(metric: Metric, series: Series) -> float:
     assert metric.ratio is not None
     names = {part.metric for part in metric.ratio.denominators}
-    starts = (point.start for point in totals.points.values() if point.metric.name in names)
+    starts = (point.start for name in names for point in series.get(name, ()))
     return min(starts, default=float("inf"))
 
 
-def _parts(metric: Metric, totals: Totals) -> Parts:
+def _parts(metric: Metric, series: Series) -> Parts:
     assert metric.ratio is not None
-    numerators = _sums(metric, metric.ratio.numerator, totals)
+    numerators = _sums(metric, metric.ratio.numerator, series)
     wholes: dict[Labels, float] = {}
     for part in metric.ratio.denominators:
-        for labels, value in _sums(metric, part, totals).items():
+        for labels, value in _sums(metric, part, series).items():
             wholes[labels] = wholes.get(labels, 0.0) + value
     return {labels: (numerators.get(labels, 0.0), whole) for labels, whole in wholes.items()}
 
 
-def _sums(metric: Metric, part: Part, totals: Totals) -> dict[Labels, float]:
+def _sums(metric: Metric, part: Part, series: Series) -> dict[Labels, float]:
     sums: dict[Labels, float] = {}
-    for point in totals.points.values():
-        if point.metric.name != part.metric or point.overflow:
+    for point in series.get(part.metric, ()):
+        if point.overflow:
             continue
         of_point = dict(zip(point.metric.label_names, point.labels, strict=True))
         if part.label is None or of_point[part.label].startswith(part.prefix):

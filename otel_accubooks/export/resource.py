@@ -39,11 +39,10 @@ def resource_for(instance_id: str) -> Resource:
     return Resource.create().merge(Resource({INSTANCE_ID: given or instance_id}))
 
 
-def instance_id(folder: Path) -> str:
-    """The instance id that lives as long as `folder`.
+def instance_id(folder: Path, origin: tuple[int, int]) -> str:
+    """The instance id of the service in `folder`, as long as it has this `origin` (see StateFolder).
 
     Nothing has to be written for it, so that it is the same also where there is no room.
     """
-    made = os.stat(folder / "folder.lock")
-    which = f"{platform.node()} {folder} {made.st_ino} {made.st_mtime_ns}"
+    which = f"{platform.node()} {folder} {origin[0]} {origin[1]}"
     return str(uuid.uuid5(uuid.NAMESPACE_URL, which))

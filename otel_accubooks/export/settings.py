@@ -22,3 +22,25 @@ def interval_seconds(env: Mapping[str, str]) -> float:
             f"{DEFAULT_INTERVAL_MS} is used"
         )
     return milliseconds / 1000
+
+
+# Without the address itself, which may hold a password.
+NO_USERS_REDIS = (
+    "OTEL_ACCUBOOKS_REDIS_URL is no address of a Redis, expected one such as "
+    "redis://10.0.0.1:6379/0; users are counted for each host alone"
+)
+
+
+def users_redis(env: Mapping[str, str]) -> str | None:
+    """The address in OTEL_ACCUBOOKS_REDIS_URL, if there is one. Raises ValueError, without it."""
+    url = env.get("OTEL_ACCUBOOKS_REDIS_URL", "").strip()
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(NO_USERS_REDIS)
+    return url or None
+
+
+def users_secret(env: Mapping[str, str]) -> str:
+    """What the hosts of a service have in common and nobody else knows; empty for one host alone."""
+    return env.get("OTEL_ACCUBOOKS_SECRET", "").strip() or (
+        env.get("OTEL_ACCUBOOKS_REDIS_URL", "").strip()
+    )

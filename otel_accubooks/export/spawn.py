@@ -10,17 +10,24 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
-from otel_accubooks.recorder.folder import StateFolder, lock_file, replace_file
+from otel_accubooks.export.address import reachable
+from otel_accubooks.recorder.files import replace_file
+from otel_accubooks.recorder.folder import StateFolder
+from otel_accubooks.recorder.locks import ExporterLock
 
 ASK_SECONDS = 1.5
 
 # Taken, as the functions above, before they are patched or, under uWSGI, become the server's binary.
-_spawn = os.posix_spawn
+_spawn: Any = getattr(os, "posix_spawn", None)  # where there is none, nothing is shared
 _waitpid = os.waitpid
 _Socket = socket.socket
+
+_started: list[int] = []
 
 
 def python() -> str:
@@ -38,8 +45,10 @@ _PROGRAM = """
 import os, sys
 if os.fork(): os._exit(0)
 os.setsid()
-for fd in os.listdir("/proc/self/fd"):
-    try: int(fd) > 2 and os.close(int(fd))
+try: fds = [int(fd) for fd in os.listdir("/dev/fd")]
+except OSError: fds = range(4096)
+for fd in fds:
+    try: fd > 2 and os.close(fd)
     except OSError: pass
 os.chdir("/")
 sys.path[:] = sys.argv[2:]
@@ -48,13 +57,12 @@ sys.exit(main(sys.argv[1]))
 """
 
 
+_locks: dict[Path, ExporterLock] = {}
+
+
 def exporter_runs(folder: StateFolder) -> bool:
-    """True while some process holds the exporter's lock."""
-    fd = folder.open_lock("exporter")
-    try:
-        return not lock_file(fd, shared=True)  # so that two who look do not see each other
-    finally:
-        os.close(fd)
+    """True while some process holds the exporter's lock, also that of a folder that was deleted."""
+    return _locks.setdefault(folder.path, ExporterLock(folder)).is_held_elsewhere()
 
 
 def start_exporter(folder: StateFolder) -> None:
@@ -62,13 +70,44 @@ def start_exporter(folder: StateFolder) -> None:
     path = [os.path.abspath(entry) for entry in sys.path if entry]
     executable = python()
     argv = [executable, "-S", "-E", "-c", _PROGRAM, str(folder.path), *path]
-    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    # What is named in OTEL_METRICS_EXPORTER=console is the application's own.
+    closed = (0, 2) if _prints(os.environ) else (0, 1, 2)
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in closed]
+    files = [*null, *((os.POSIX_SPAWN_CLOSE, fd) for fd in _handed_down())]
     usual = [s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)]
-    pid = _spawn(executable, argv, os.environ, file_actions=null, setsigmask=(), setsigdef=usual)
+    pid = _spawn(executable, argv, os.environ, file_actions=files, setsigmask=(), setsigdef=usual)
+    _started.append(pid)
+
+
+def reap() -> None:
+    """Takes note of the end of what `start_exporter` started: the interpreter leaves soon. Never waits."""
+    for pid in [*_started]:
+        try:
+            ended = _waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:
+            ended = True  # the server reaps every child itself, or it is a child of our parent
+        if ended:
+            _started.remove(pid)
+
+
+def _handed_down() -> list[int]:
+    """The descriptors, beyond the usual three, that a child of this process would have."""
+    found: list[int] = []
     try:
-        _waitpid(pid, 0)
-    except ChildProcessError:
-        pass  # the server reaps every child itself
+        names = os.listdir("/dev/fd")
+    except OSError:
+        return found  # the child closes what it finds
+    for name in names:
+        try:
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+        except OSError:
+            pass  # closed meanwhile
+    return found
+
+
+def _prints(env: Mapping[str, str]) -> bool:
+    return "console" in (n.strip() for n in env.get("OTEL_METRICS_EXPORTER", "").split(","))
 
 
 def ask_to_send(folder: StateFolder) -> bool:
@@ -87,15 +126,14 @@ def ask_to_send(folder: StateFolder) -> bool:
 
 
 def _ask(folder: StateFolder, seconds: float) -> bool:
-    fd = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     asker = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         asker.settimeout(seconds)
-        asker.connect(f"/proc/self/fd/{fd}/{folder.socket.name}")
+        with reachable(folder.socket) as path:
+            asker.connect(path)
         return asker.recv(1) == b"1"
     finally:
         asker.close()
-        os.close(fd)
 
 
 def exporter_problem(folder: StateFolder) -> str | None:
@@ -103,23 +141,40 @@ def exporter_problem(folder: StateFolder) -> str | None:
     return read_problem(folder.path / "status")
 
 
-def told(folder: StateFolder) -> str | None:
-    """What was logged last of what the exporter said, by any process of the service."""
-    return read_problem(folder.path / "told")
+def exporter_notes(folder: StateFolder) -> list[str]:
+    """What it noted, to be logged once each."""
+    return read_notes(folder.path / "status")
 
 
-def note_told(folder: StateFolder, problem: str | None) -> None:
+def told(folder: StateFolder) -> tuple[str | None, int]:
+    """What was logged last of what the exporter said, by any process: the problem, how many notes."""
+    path = folder.path / "told"
+    return read_problem(path), len(read_notes(path))
+
+
+def note_told(folder: StateFolder, problem: str | None, notes: list[str]) -> None:
     """Notes what was logged, for whoever logs next."""
     try:
-        replace_file(folder.path / "told", json.dumps({"problem": problem}))
+        replace_file(folder.path / "told", json.dumps({"problem": problem, "notes": notes}))
     except OSError:
         pass  # it may then be told twice
 
 
 def read_problem(path: Path) -> str | None:
     """The problem that the file `path` tells of, or None."""
-    try:
-        problem = json.loads(path.read_text("utf-8")).get("problem")
-    except (OSError, ValueError):
-        return None
+    problem = _read(path).get("problem")
     return str(problem) if problem else None
+
+
+def read_notes(path: Path) -> list[str]:
+    """The notes in the file `path`."""
+    notes = _read(path).get("notes")
+    return [str(note) for note in notes] if isinstance(notes, list) else []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -9,27 +9,46 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from otel_accubooks.export.spawn import read_problem
-from otel_accubooks.recorder.folder import replace_file
+from otel_accubooks.export.spawn import read_notes, read_problem
+from otel_accubooks.recorder.files import replace_file
 
 DEFAULT_ENDPOINT = "http://localhost:4318"
 GRPC_PORT = 4317
 
 
+MOST_NOTES = 100
+
+
 class Status:
-    """Keeps one sentence: what is wrong now, or nothing."""
+    """Keeps one sentence: what is wrong now, or nothing. And notes, of what happened once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._notes = read_notes(path)
         self._problem = read_problem(path)  # what a predecessor said stands until it is over
-        self._standing: str | None = None
+        self._standing: dict[str, str] = {}
         self._heard = _FirstWarning()
         logging.getLogger().addHandler(self._heard)
 
-    def say(self, problem: str) -> None:
-        """Notes a problem that stands as long as this exporter."""
-        self._standing = self._problem = problem
-        self._write(problem)
+    def say(self, about: str, problem: str | None) -> None:
+        """Notes a problem that stands until it is said, of the same thing, that there is none."""
+        if self._standing.get(about) == problem:
+            return
+        if problem is None:
+            del self._standing[about]
+        else:
+            self._standing[about] = problem
+        self._problem = self._all_standing()
+        self.write()
+
+    def note(self, text: str) -> None:
+        """Notes what is to be logged once."""
+        if text not in self._notes and len(self._notes) < MOST_NOTES:
+            self._notes.append(text)
+            self.write()
+
+    def _all_standing(self) -> str | None:
+        return "; ".join(self._standing.values()) or None
 
     def listen(self) -> None:
         """From now on, the first warning is the reason for what fails."""
@@ -37,21 +56,32 @@ class Status:
 
     def sent(self, success: bool) -> None:
         """Notes the outcome of an export."""
-        problem = self._standing if success else _not_arriving(self._heard.text)
+        problem = self._all_standing() if success else not_arriving(self._heard.text)
         if problem != self._problem:
             self._problem = problem
-            self._write(problem)
+            self.write()
 
-    def _write(self, problem: str | None) -> None:
+    def write(self) -> None:
+        """Writes the file; again, where it was deleted."""
         try:
-            replace_file(self._path, json.dumps({"problem": problem}))
+            content = {"problem": self._problem, "notes": self._notes}
+            replace_file(self._path, json.dumps(content))
         except OSError:
             pass  # no room to say it
 
 
-def _not_arriving(reason: str) -> str:
+def not_arriving(
+    reason: str,
+    what: str = "metrics",
+    signal: str = "METRICS",
+    goes_on: str = "counting goes on, and all is sent once it answers",
+) -> str:
+    """One sentence: `what` does not arrive, where, why, and what follows from it.
+
+    `signal` is the word in the names of OpenTelemetry's variables.
+    """
     endpoint = (
-        os.environ.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+        os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
         or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
         or DEFAULT_ENDPOINT
     )
@@ -70,8 +100,8 @@ def _not_arriving(reason: str) -> str:
     # The transport names the whole address, and a query may be a secret.
     reason = re.sub(r" with url: \S+", "", reason)
     return (
-        f"metrics are not arriving at {where}{hint if port == GRPC_PORT else ''}: "
-        f"{reason or 'no acknowledgement'}; counting goes on, and all is sent once it answers"
+        f"{what} are not arriving at {where}{hint if port == GRPC_PORT else ''}: "
+        f"{reason or 'no acknowledgement'}; {goes_on}"
     )
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 from otel_accubooks.contract.metrics import HTTP_REQUEST_DURATION_MS, HTTP_REQUESTS_TOTAL
 from otel_accubooks.instrument import business
 from otel_accubooks.instrument.faults import FAULTS
+from otel_accubooks.instrument.flask_routes import is_free
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
+from otel_accubooks.instrument.polling import polls
+from otel_accubooks.recorder import exemplars
 from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.series import Counter, Histogram
 
@@ -71,7 +75,10 @@ class Exchange:
         try:
             elapsed = (perf_counter() - self._began) * 1000.0
             duration = self._duration or self._count()
-            duration.record(elapsed)
+            if exemplars.sampled is None:
+                duration.record(elapsed)
+            else:
+                duration.record_in(exemplars.sampled(self.request), elapsed)
         except FAULTS:
             failed("recording a request")
 
@@ -85,6 +92,25 @@ class Exchange:
         found[1].add()
         self._duration = found[0]
         return found[0]
+
+
+class ThreadlessExchange(Exchange):
+    """A request of a process in which no thread can run: its end is used to look after things."""
+
+    __slots__ = ()
+
+    def ended(self) -> None:
+        super().ended()
+        polls.run_threadless()
+        _choose_exchange()
+
+
+_exchange: type[Exchange] = Exchange
+
+
+def _choose_exchange() -> None:
+    global _exchange
+    _exchange = ThreadlessExchange if polls.threadless else Exchange
 
 
 class Body:
@@ -159,21 +185,14 @@ def _watched(body: Iterable[bytes], environ: dict[str, Any], exchange: Exchange)
     return SizedBody(body, exchange) if hasattr(body, "__len__") else Body(body, exchange)
 
 
-def _is_free(app: Any, environ: dict[str, Any]) -> bool:
-    """True for a look at one of our paths, where the application has no such route of its own."""
-    path = environ["PATH_INFO"]
-    asked = environ.get("REQUEST_METHOD") in ("GET", "HEAD")
-    return asked and all(rule.rule != path for rule in app.url_map.iter_rules())
-
-
 def _measured_call(original: Callable[..., Any]) -> Callable[..., Any]:
     def __call__(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
         if _EXCHANGE in environ:  # an application inside another one: the outer one measures
             return original(self, environ, start_response)
         answer = endpoints.get(environ.get("PATH_INFO", ""))
-        if answer is not None and _is_free(self, environ):
+        if answer is not None and is_free(self, environ["PATH_INFO"], endpoints):
             return answer(environ, start_response)
-        exchange = environ[_EXCHANGE] = Exchange(environ, start_response)
+        exchange = environ[_EXCHANGE] = _exchange(environ, start_response)
         try:
             body = original(self, environ, exchange.start_response)
         except BaseException:
@@ -183,6 +202,24 @@ def _measured_call(original: Callable[..., Any]) -> Callable[..., Any]:
         return _watched(body, environ, exchange)
 
     return __call__
+
+
+def fail_one(route: str) -> None:
+    """Measures a POST to `route` that is answered 500, as any request is; no application sees it."""
+
+    def application(_: Any, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        environ[_EXCHANGE].request = SimpleNamespace(
+            url_rule=SimpleNamespace(rule=route), environ=environ
+        )
+        body = b"An error on purpose.\n"
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+        start_response("500 INTERNAL SERVER ERROR", headers)
+        return [body]
+
+    body = _measured_call(application)(None, {"REQUEST_METHOD": "POST"}, lambda *_: None)
+    for _ in body:
+        pass  # what a server would send
+    body.close()
 
 
 def _noted_context(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -198,12 +235,13 @@ def _noted_context(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _observed_dispatch(original: Callable[..., Any]) -> Callable[..., Any]:
     def full_dispatch_request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = business.request_began()
         try:
             response = original(self, *args, **kwargs)
         except Exception:
-            business.request_failed()
+            business.request_failed(before)
             raise
-        business.request_ended(response)
+        business.request_ended(response, before)
         return response
 
     return full_dispatch_request
@@ -219,6 +257,7 @@ def _observed_exception(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def instrument(module: Any) -> Patches:
     """Measures every Flask application of this process; `module` is flask."""
+    recorder.on_open(_choose_exchange)
     patches = Patches()
     flask = module.app.Flask  # module.Flask may be a subclass that somebody put in its place
     patches.wrap(flask, "__call__", _measured_call)

@@ -23,6 +23,11 @@ class Patches:
         original = vars(owner)[name]
         self.set(owner, name, functools.wraps(original)(wrapper(original)))
 
+    def wrap_class_method(self, owner: Any, name: str, wrapper: Wrapper) -> None:
+        """The same for a class method; `wrapper` gets a function that takes the class first."""
+        original = vars(owner)[name].__func__
+        self.set(owner, name, classmethod(functools.wraps(original)(wrapper(original))))
+
     def set(self, owner: Any, name: str, value: Any) -> None:
         """Replaces the attribute `owner.name` by `value`."""
         self._made.append((owner, name, vars(owner)[name]))

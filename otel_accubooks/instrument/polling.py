@@ -21,6 +21,7 @@ from otel_accubooks.recorder.health import CHECK_SECONDS
 from otel_accubooks.recorder.process import recorder
 
 TICK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 DEFAULT_INTERVAL_SECONDS = 15.0
 
 _start_new_thread = _thread.start_new_thread
@@ -44,8 +45,10 @@ class Polls:
 
     def __init__(self) -> None:
         self.interval = DEFAULT_INTERVAL_SECONDS
+        self.threadless = False
         self._polls: dict[str, Poll] = {}
         self._running_in = 0
+        self._look_at = 0.0
 
     def add(
         self,
@@ -76,8 +79,14 @@ class Polls:
         self._polls.setdefault(name, Poll(name, ask, every, elected=False))
 
     def start(self) -> None:
-        """Starts the thread, in a process that has none yet: at first, and after a fork."""
-        if self._running_in == os.getpid() or not _threads_run():
+        """Starts the thread, in a process that has none yet: at first, and after a fork.
+
+        Where none may run, the process is `threadless`.
+        """
+        if self._running_in == os.getpid():
+            return
+        self.threadless = not threads_run()
+        if self.threadless:
             return
         self._running_in = os.getpid()
         for poll in self._polls.values():
@@ -86,6 +95,21 @@ class Polls:
             poll.lock, poll.due = None, 0.0
         "".encode("idna")  # a name look-up imports this: not in a thread, beside a fork
         _start_new_thread(self._run, (os.getpid(),))
+
+    def run_threadless(self) -> None:
+        """In a threadless process: what a thread would do, but for what asks others. Never raises.
+
+        At most once a second; the thread is started instead where one may run by now.
+        """
+        now = monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        self.start()
+        if self.threadless:
+            for poll in list(self._polls.values()):
+                if not poll.elected and now >= poll.due:
+                    self._ask(poll)
 
     def _run(self, pid: int) -> None:
         while self._running_in == pid:
@@ -98,9 +122,10 @@ class Polls:
         poll.due = monotonic() + (poll.every or self._usual(poll))
         try:
             if poll.elected and not self._elect(poll):
+                poll.due = min(poll.due, monotonic() + self._usual(poll))  # whoever asks may die
                 return
         except OSError:
-            return  # no folder: told by the recorder
+            pass  # no folder: told by the recorder, and each process asks for itself
         try:
             poll.ask()
             answered = True
@@ -124,16 +149,28 @@ class Polls:
         return poll.lock is not None
 
 
-def _threads_run() -> bool:
-    """False under uWSGI without --enable-threads, where a native thread makes the worker hang."""
+def threads_run() -> bool:
+    """False where a native thread makes a process hang: uWSGI without --enable-threads, its master.
+
+    uWSGI forks workers without holding the interpreter's lock, which a thread may hold just then.
+    """
     if "uwsgi" not in os.path.basename(sys.executable or "") and "uwsgi" not in sys.modules:
         return True
     try:
-        # The server's own module, which can be imported only inside its workers.
-        options = importlib.import_module("uwsgi").opt
+        # The server's own module, which cannot be imported before it loads the application.
+        server = importlib.import_module("uwsgi")
     except ImportError:
         return False
-    return "enable-threads" in options or "threads" in options
+    options = server.opt
+    return server.worker_id() > 0 and ("enable-threads" in options or "threads" in options)
+
+
+def in_background(run: Callable[[Callable[[float], None]], None]) -> bool:
+    """Calls `run(sleep)` in a native thread of this process; False where none may run."""
+    if not threads_run():
+        return False
+    _start_new_thread(run, (sleep,))
+    return True
 
 
 polls = Polls()

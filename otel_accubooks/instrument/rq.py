@@ -55,8 +55,10 @@ class Attempt:
         try:
             if self.counted[0]:
                 return
+            processed = _processed.labels(job.origin, status)
+            processed.add(0.0)  # its place is made first: a kill has next to no time between these
             self.counted[0] = 1
-            _processed.labels(job.origin, status).add()
+            processed.add()
             _durations.labels(job.origin).record(self._seconds(job))
             business.job_ended(job, status)
         except Exception:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import entry_points
+from collections.abc import Callable
 from logging import getLogger
 from typing import Any
 
-from otel_accubooks.export.settings import OTLP_BY_PROTOCOL
+from otel_accubooks.export.exporters import exporter_names, load_exporter
 from otel_accubooks.launch.start import settings
 
 _log = getLogger("otel_accubooks")
@@ -20,46 +20,42 @@ class AccuBooksConfigurator:
         """Called once by the launcher. Never raises: what is wrong is logged."""
         if settings().disabled:
             return
-        try:
-            if settings().traces:
-                _configure_traces(_exporters("traces"))
-            if settings().logs:
-                _configure_logs(_exporters("logs"))
-        except Exception as error:
-            _log.warning("otel-accubooks: traces and logs are not sent: %s", error)
+        for wanted, signal, configure in (
+            (settings().traces, "TRACES", _configure_traces),
+            (settings().logs, "LOGS", _configure_logs),
+        ):
+            try:
+                if wanted:
+                    configure(_exporters(signal))
+            except Exception as error:
+                _log.warning("otel-accubooks: %s are not sent: %s", signal.lower(), error)
 
 
-def _exporters(signal: str) -> list[Any]:
-    names = os.environ[f"OTEL_{signal.upper()}_EXPORTER"].split(",")
-    protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-    protocol = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", protocol)
-    made = []
-    for name in (name.strip() for name in names):
-        entry = OTLP_BY_PROTOCOL.get(protocol, protocol) if name == "otlp" else name
-        found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=entry))
-        if not found:
-            raise LookupError(f"exporter {entry!r} for {signal} is not installed")
-        made.append(found[0].load()())
-    return made
+def _exporters(signal: str) -> list[Callable[[], Any]]:
+    """The classes that the environment names. Raises ExporterError."""
+    return [load_exporter(name, signal.lower()) for name in exporter_names(os.environ, signal)]
 
 
-def _configure_traces(exporters: list[Any]) -> None:
+def _configure_traces(exporters: list[Callable[[], Any]]) -> None:
+    from opentelemetry.metrics import NoOpMeterProvider
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.trace import set_tracer_provider
 
-    provider = TracerProvider()
+    from otel_accubooks.launch.batches import SpanBatches
+
+    provider = TracerProvider(shutdown_on_exit=False, meter_provider=NoOpMeterProvider())
     for exporter in exporters:
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+        provider.add_span_processor(SpanBatches(exporter))
     set_tracer_provider(provider)
 
 
-def _configure_logs(exporters: list[Any]) -> None:
+def _configure_logs(exporters: list[Callable[[], Any]]) -> None:
     from opentelemetry._logs import set_logger_provider
     from opentelemetry.sdk._logs import LoggerProvider
-    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
-    provider = LoggerProvider()
+    from otel_accubooks.launch.batches import LogBatches
+
+    provider = LoggerProvider(shutdown_on_exit=False)
     for exporter in exporters:
-        provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+        provider.add_log_record_processor(LogBatches(exporter))
     set_logger_provider(provider)

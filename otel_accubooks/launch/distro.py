@@ -24,7 +24,7 @@ DEFAULTS = {
 }
 
 # Their metrics are the contract's to measure: they are loaded for the spans that they make.
-_FOR_TRACES = ("flask", "psycopg2", "redis", "celery")
+_FOR_TRACES = ("flask", "psycopg2", "psycopg", "sqlalchemy", "redis", "celery")
 _for_spans: list[tuple[EntryPoint, dict[str, Any]]] = []
 
 
@@ -36,6 +36,10 @@ class AccuBooksDistro(BaseDistro):  # type: ignore[misc]
             return
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
+        if settings().exemplars:
+            from otel_accubooks.launch.sampled_span import link_exemplars
+
+            link_exemplars()
         start()
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
@@ -43,7 +47,10 @@ class AccuBooksDistro(BaseDistro):  # type: ignore[misc]
         if settings().disabled:
             return
         if entry_point.module.startswith("otel_accubooks."):
-            entry_point.load()().instrument(**kwargs)
+            try:
+                entry_point.load()().instrument(**kwargs)
+            except Exception as error:  # else the launcher gives up all that come after it
+                _log.warning("otel-accubooks: no metrics of %s: %s", entry_point.name, error)
         elif entry_point.name not in _FOR_TRACES:
             super().load_instrumentor(entry_point, **kwargs)
         elif settings().traces:

@@ -66,11 +66,42 @@ class Psycopg2Instrumentor(_OnImport):
     }
 
 
+class PsycopgInstrumentor(_OnImport):
+    """Database metrics of psycopg 3 and its pools."""
+
+    requires = "psycopg >= 3.1"
+    libraries = {  # noqa: RUF012
+        "psycopg": "otel_accubooks.instrument.psycopg",
+        "psycopg_pool": "otel_accubooks.instrument.psycopg_pool",
+    }
+
+
+class SQLAlchemyInstrumentor(_OnImport):
+    """Database metrics of SQLAlchemy: its pools, and queries that no driver above measures."""
+
+    requires = "sqlalchemy >= 1.4"
+    libraries = {"sqlalchemy.engine": "otel_accubooks.instrument.sqlalchemy"}  # noqa: RUF012
+
+
 class RedisInstrumentor(_OnImport):
     """Cache metrics of redis-py."""
 
     requires = "redis >= 5"
-    libraries = {"redis": "otel_accubooks.launch.redis_front"}  # noqa: RUF012
+    libraries = {  # noqa: RUF012
+        "redis": "otel_accubooks.launch.redis_front",
+        # Those whose use of Redis is no cache.
+        "kombu.transport.redis": "otel_accubooks.instrument.redis_others",
+        "celery.backends.redis": "otel_accubooks.instrument.redis_others",
+        "flask_session.redis.redis": "otel_accubooks.instrument.redis_others",
+        "flask_session.sessions": "otel_accubooks.instrument.redis_others",  # before 0.7
+    }
+
+
+class FlaskCachingInstrumentor(_OnImport):
+    """Cache metrics of Flask-Caching, where its cache is not in Redis."""
+
+    requires = "flask-caching >= 2"
+    libraries = {"flask_caching": "otel_accubooks.instrument.flask_caching"}  # noqa: RUF012
 
 
 class RQInstrumentor(_OnImport):
@@ -78,3 +109,15 @@ class RQInstrumentor(_OnImport):
 
     requires = "rq >= 1.16"
     libraries = {"rq": "otel_accubooks.instrument.rq"}  # noqa: RUF012
+
+
+class CeleryInstrumentor(_OnImport):
+    """Queue metrics of Celery."""
+
+    requires = "celery >= 5.3"
+    libraries = {  # noqa: RUF012
+        "celery.app.trace": "otel_accubooks.instrument.celery",
+        "celery.app.amqp": "otel_accubooks.instrument.celery_message",
+        "celery.concurrency.prefork": "otel_accubooks.instrument.celery_prefork",
+        "celery.worker.consumer.tasks": "otel_accubooks.instrument.celery_worker",
+    }

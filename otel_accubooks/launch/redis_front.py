@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_accubooks.instrument import redis, redis_info
+from otel_accubooks.instrument import redis, redis_info, redis_owners
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.launch.start import settings
 
@@ -12,4 +12,5 @@ from otel_accubooks.launch.start import settings
 def instrument(module: Any) -> Patches:
     """Measures every Redis client of this process; `module` is redis."""
     redis_info.memory_budget_bytes = settings().cache_budget_bytes
+    redis_owners.named = settings().cache_redis
     return redis.instrument(module)

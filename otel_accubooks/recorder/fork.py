@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 
 _MADV_WIPEONFORK = 18  # Linux 4.14; the mmap module has no name for it
 
@@ -14,13 +15,14 @@ def _page() -> memoryview:
     uWSGI forks without running `os.register_at_fork` hooks, so the kernel is asked to wipe the page;
     where it cannot, the hook does it.
     """
-    try:
-        page = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        page.madvise(_MADV_WIPEONFORK)
-        view = memoryview(page).cast("I")
-    except (AttributeError, OSError, ValueError):
-        view = memoryview(bytearray(4)).cast("I")
-    return view
+    if sys.platform == "linux":  # the number means something else, or nothing, elsewhere
+        try:
+            page = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            page.madvise(_MADV_WIPEONFORK)
+            return memoryview(page).cast("I")
+        except (AttributeError, OSError, ValueError):
+            pass
+    return memoryview(bytearray(4)).cast("I")
 
 
 # generation[0] is the number of the segment that this process records into, 0 while it has none.
@@ -31,4 +33,5 @@ def _after_in_child() -> None:
     generation[0] = 0
 
 
-os.register_at_fork(after_in_child=_after_in_child)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_in_child)

@@ -1,4 +1,4 @@
-"""Who was seen when: the rows behind the numbers of active users and sessions.
+"""Who was seen when: the rows behind the numbers of users and sessions, as a process writes them.
 
 A user's id never leaves the process: a row holds 53 bits of its keyed hash, as one exact double.
 """
@@ -8,24 +8,31 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Callable
 from hashlib import blake2b
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otel_accubooks.recorder import layout
 from otel_accubooks.recorder.fork import generation
+from otel_accubooks.recorder.logouts import Logouts
 from otel_accubooks.recorder.series import Attach, Series
 
 if TYPE_CHECKING:
     from _thread import RLock
 
-USERS = "users"
-SESSIONS = "sessions"
-ACTIVE_SECONDS = 300.0
-SESSION_SILENCE_SECONDS = 1800.0
+_log = getLogger("otel_accubooks")
 
-ROW = 4
-_WHO, _FIRST, _LAST, _ENDED = range(ROW)
+VISITS = "visits"
+SESSION_SILENCE_SECONDS = 1800.0
+# A row stays until whoever counts sessions has seen how it ended: the longest export interval is an
+# hour, and silence ends a session only after half an hour.
+KEPT_SECONDS = 7200.0
+MAX_TABLES = 64  # with that many users at once, a process counts no more of them
+
+ROW = 5
+WHO, FIRST, LAST, ENDED, TRUSTED = range(ROW)
 _ROWS = 1024
 
 
@@ -43,6 +50,11 @@ def deployment_secret(folder: Path) -> bytes:
     return path.read_bytes()
 
 
+def derived_secret(text: str) -> bytes:
+    """A key of the hash from a text that several hosts have in common."""
+    return blake2b(text.encode("utf-8", "replace"), person=b"otel-accubooks").digest()
+
+
 def hashed(key: bytes, who: str) -> int:
     """53 bits of the keyed hash of `who`, never 0."""
     digest = blake2b(who.encode("utf-8", "replace"), key=key, digest_size=8).digest()
@@ -50,85 +62,135 @@ def hashed(key: bytes, who: str) -> int:
 
 
 class PresenceTable(Series):
-    """A fixed number of rows; a row that is older than a session may be taken by somebody else."""
+    """A fixed number of rows, one for each visit: who, and when first and last seen in it.
 
-    __slots__ = ("_rows",)
+    A visit ends by leaving, or by more silence than a session survives; the next sign of life takes
+    another row. A row that is older than KEPT_SECONDS may be taken by somebody else.
+    """
 
-    def __init__(self, name: str, number: int, attach: Attach) -> None:
-        key = layout.make_key(name, (str(number),))
+    __slots__ = ("_open", "_order", "_used")
+
+    def __init__(self, number: int, attach: Attach) -> None:
+        key = layout.make_key(VISITS, (str(number),))
         super().__init__(layout.PRESENCE, key, ROW * _ROWS, attach)
-        self._rows: dict[int, int] = {}
+        self._open: dict[int, int] = {}  # by who: the row of the visit that goes on
+        self._order: dict[int, int] = {}  # by row: who, the longest silent first
+        self._used = 0
 
     def place(self, values: memoryview[float], at: int, lock: RLock, number: int) -> None:
         super().place(values, at, lock, number)
-        self._rows = {}
+        # Empty after a fork; as they were where the rows moved from this process's memory.
+        taken = [row for row in range(at, at + self.slots, ROW) if values[row + WHO]]
+        self._used = (max(taken) - at) // ROW + 1 if taken else 0
+        taken.sort(key=self._silent_since)
+        self._order = {row: int(values[row + WHO]) for row in taken}
+        self._open = {who: row for row, who in self._order.items() if not values[row + ENDED]}
 
-    def note(self, who: int, now: float, *, ended: bool) -> bool:
-        """Notes that `who` was seen, or left, at `now` (Unix seconds). False if there is no room."""
+    def note(self, who: int, now: float, column: int, left: float = 0.0) -> bool:
+        """Notes that `who` was seen, left, or used a trust component, at `now` (Unix seconds).
+
+        `left` is when `who` last left, here or elsewhere. False if there is no room.
+        """
         if generation[0] != self._generation or not self._generation:
             self._attach(self)
         with self._lock:
-            row = self._rows.get(who)
-            if row is None:
+            row = self._open.get(who)
+            since = self._silent_since(row) if row is not None else 0.0
+            if row is None or now - since > SESSION_SILENCE_SECONDS or left >= since:
                 row = self._take(who, now)
                 if row is None:
                     return False
-            self._values[row + (_ENDED if ended else _LAST)] = now
+            else:
+                self._order.pop(row, None)
+            self._order[row] = who
+            self._values[row + column] = now
+            if column == TRUSTED:
+                self._values[row + LAST] = now
+            elif column == ENDED:
+                self._open.pop(who, None)
         return True
 
     def _take(self, who: int, now: float) -> int | None:
-        if len(self._rows) < _ROWS:
-            row = self._at + ROW * len(self._rows)
-        else:
-            oldest = min(self._rows, key=self._last)
-            if now - self._last(oldest) < SESSION_SILENCE_SECONDS:
-                return None
-            row = self._rows.pop(oldest)
         values = self._values
-        values[row + _WHO] = 0.0
-        values[row + _ENDED] = 0.0
-        values[row + _LAST] = 0.0
-        values[row + _FIRST] = now
-        values[row + _WHO] = float(who)
-        self._rows[who] = row
+        if self._used < _ROWS:
+            row = self._at + ROW * self._used
+            self._used += 1
+        else:
+            row = next(iter(self._order))
+            if now - self._silent_since(row) < KEPT_SECONDS:
+                return None
+            before = self._order.pop(row)
+            if self._open.get(before) == row:
+                del self._open[before]
+        values[row + WHO] = 0.0  # first and last of all, so that no reader mixes two visits
+        values[row + FIRST] = now
+        for column in (LAST, ENDED, TRUSTED):
+            values[row + column] = 0.0
+        values[row + WHO] = float(who)
+        self._open[who] = row
         return row
 
-    def _last(self, who: int) -> float:
-        row = self._rows[who]
-        return max(self._values[row + _LAST], self._values[row + _ENDED])
+    def _silent_since(self, row: int) -> float:
+        return max(self._values[row + LAST], self._values[row + ENDED])
 
 
 class Presence:
-    """The users or the sessions that this process saw."""
+    """The users that this process saw."""
 
-    def __init__(self, name: str, attach: Attach) -> None:
-        self._name = name
+    def __init__(self, attach: Attach, folder: Callable[[], Path | None]) -> None:
         self._attach = attach
+        self._logouts = Logouts(folder)
         self._tables: dict[int, PresenceTable] = {}
+        self._table_of: dict[int, int] = {}
+        self._generation = 0
+        self._full = False
 
-    def seen(self, who: int) -> None:
-        """Notes a sign of life of `who`, from `hashed`."""
-        self._note(who, ended=False)
+    def seen(self, who: int, now: float | None = None) -> None:
+        """Notes a sign of life of `who`, from `hashed`; `now` (Unix seconds) is told by tests."""
+        self._note(who, now, LAST)
 
-    def left(self, who: int) -> None:
+    def left(self, who: int, now: float | None = None) -> None:
         """Notes that `who` ended the session."""
-        self._note(who, ended=True)
+        self._note(who, now, ENDED)
 
-    def _note(self, who: int, *, ended: bool) -> None:
-        now = time.time()
-        number = 0
-        while not self._table(number).note(who, now, ended=ended):
+    def left_since(self, who: int, then: float) -> bool:
+        """True if `who` may have left any process since `then`."""
+        return self._logouts.last(who) >= then
+
+    def trusted(self, who: int, now: float | None = None) -> None:
+        """Notes that `who` used a trust component."""
+        self._note(who, now, TRUSTED)
+
+    def _note(self, who: int, now: float | None, column: int) -> None:
+        if self._generation != generation[0]:
+            self._table_of.clear()  # a child has tables of its own
+        now = time.time() if now is None else now
+        left = self._logouts.last(who)
+        if column == ENDED:
+            self._logouts.note(who, now)
+        number = self._table_of.get(who, 0)
+        while not self._table(number).note(who, now, column, left):
             number += 1
+            if number == MAX_TABLES:
+                self._tell()
+                return
+        self._generation = generation[0]
+        if number:
+            self._table_of[who] = number
 
     def _table(self, number: int) -> PresenceTable:
         # One object for each number, also where two threads ask for a new one at the same time.
         table = self._tables.get(number)
         if table is None:
-            made = PresenceTable(self._name, number, self._attach)
-            table = self._tables.setdefault(number, made)
+            table = self._tables.setdefault(number, PresenceTable(number, self._attach))
         return table
 
-
-def active(rows: dict[int, list[float]], now: float, silence: float) -> int:
-    """How many of `rows` (who: first, last, ended) were seen in the last `silence` seconds."""
-    return sum(1 for _, last, ended in rows.values() if last > ended and now - last <= silence)
+    def _tell(self) -> None:
+        if not self._full:
+            self._full = True
+            _log.warning(
+                "otel-accubooks: this process saw more than %d visits in %d hours; further ones are "
+                "not counted",
+                MAX_TABLES * _ROWS,
+                KEPT_SECONDS // 3600,
+            )

@@ -1,4 +1,4 @@
-"""The recorder of a process: hands out series, and gives them a place in shared memory."""
+"""The recorder of a process: gives its series a place in shared memory, or in its own."""
 
 from __future__ import annotations
 
@@ -8,91 +8,42 @@ from _thread import RLock  # as it is before gevent may patch threading
 from array import array
 from collections.abc import Callable
 from logging import getLogger
-from typing import Generic, TypeVar, cast
+from typing import NamedTuple, cast
 
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.recorder import layout
+from otel_accubooks.recorder.family import Family
 from otel_accubooks.recorder.folder import FolderError, StateFolder
 from otel_accubooks.recorder.fork import generation
-from otel_accubooks.recorder.segment import Root, SegmentError, SegmentWriter
-from otel_accubooks.recorder.series import Counter, Gauge, Histogram, Series, make_series
+from otel_accubooks.recorder.header import Header
+from otel_accubooks.recorder.root import Root, process_ticks
+from otel_accubooks.recorder.segment import MemorySegment, Segment, SegmentError, SegmentWriter, own
+from otel_accubooks.recorder.series import Counter, Gauge, Histogram, Series
 
 _log = getLogger("otel_accubooks")
 
 DEFAULT_SERIES_LIMIT = 2000
-MAX_LABEL_CHARACTERS = 200
 _JOIN_ATTEMPTS = 3
-_PRIVATE_BYTES = 1024 * 1024
-
-S = TypeVar("S", bound=Series)
+_GROWS = (layout.COUNTER, layout.HISTOGRAM)
 
 
-class Family(Generic[S]):
-    """A metric in this process: its series by label values, at most `limit` of them."""
+class Place(NamedTuple):
+    """Where the `slots` values of a series are; `segment` is None where there was no room at all."""
 
-    def __init__(self, metric: Metric, recorder: Recorder) -> None:
-        self.metric = metric
-        self._recorder = recorder
-        self._series: dict[tuple[str, ...], S] = {}
-        self._overflow: S | None = None
-        self._closed = [
-            None if label.values is None else frozenset(label.values) for label in metric.labels
-        ]
+    segment: Segment | None
+    values: memoryview[float]
+    at: int
+    slots: int
 
-    def labels(self, *values: str) -> S:
-        """The series with these label values, in the order of the contract.
-
-        A value outside a label's closed set becomes that set's last; beyond the limit of series,
-        everything goes to one overflow series.
-        """
-        series = self._series.get(values)
-        return series if series is not None else self._new(values)
-
-    def _new(self, values: tuple[str, ...]) -> S:
-        kept = tuple(self._bounded(i, value) for i, value in enumerate(values))
-        if kept != values and (known := self._series.get(kept)) is not None:
-            return known
-        if len(self._series) >= self._recorder.series_limit:
-            return self._overflow_series()
-        return self._series.setdefault(kept, self._make(kept))
-
-    def _make(self, labels: tuple[str, ...], flag: int = 0) -> S:
-        key = layout.make_key(self.metric.name, labels)
-        kind = layout.KINDS[self.metric.type] | flag
-        return cast(S, make_series(kind, key, self.metric.buckets, self._recorder.attach))
-
-    def _bounded(self, index: int, value: object) -> str:
-        text = str(value).replace(layout.SEPARATOR, " ")[:MAX_LABEL_CHARACTERS]
-        closed = self._closed[index]
-        if closed is None or text in closed:
-            return text
-        return self.metric.labels[index].values[-1]  # type: ignore[index]
-
-    def _overflow_series(self) -> S:
-        if self._overflow is None:
-            self._overflow = self._make((), layout.OVERFLOW)
-            _log.warning(
-                "otel-accubooks: %s has more than %d series in this process; further label values "
-                "are counted in one series with otel.metric.overflow=true",
-                self.metric.name,
-                self._recorder.series_limit,
-            )
-        return self._overflow
-
-    def announce(self) -> None:
-        """Makes every series of a closed label set exist at 0, so that a first event is growth."""
-        rows: list[tuple[str, ...]] = [()]
-        for label in self.metric.labels:
-            rows = [(*row, value) for row in rows for value in label.values or ()]
-        for row in rows:
-            series = self.labels(*row)
-            series._attach(series)
+    def row(self) -> list[float]:
+        """The values as they are."""
+        return list(self.values[self.at : self.at + self.slots])
 
 
 class Recorder:
     """The families of a process and the segment they write to.
 
-    Without a folder, or where it fails, values are kept in this process's own memory.
+    Without a folder, or where it fails, values are kept in a segment in this process's own memory.
     """
 
     def __init__(
@@ -102,17 +53,18 @@ class Recorder:
         self.folder = folder
         self.root = Root.of_this_process()
         self.segment: SegmentWriter | None = None
+        self.memory: MemorySegment | None = None
         self._families: dict[str, Family[Series]] = {}
         self._on_open: list[Callable[[], None]] = []
+        self._on_memory: list[Callable[[], None]] = []
         self._number = 0
         # Keyed by process, since a lock that was inherited over a fork may be held by no one.
         self._locks: dict[int, RLock] = {}
-        self._places: dict[bytes, tuple[memoryview[float], int]] = {}
-        self._placed: list[Series] = []
-        self._private: memoryview[float] | None = None
-        self._private_used = 0
-        self._warned = False
-        self._to_tell = ""
+        self._places: dict[bytes, Place] = {}  # by key and kind
+        self._placed: dict[int, Series] = {}
+        self._reserved: dict[bytes, int] = {}
+        self._said: set[str] = set()
+        self._to_tell: list[str] = []
 
     def counter(self, metric: Metric) -> Family[Counter]:
         """The family of a counter of the contract."""
@@ -137,116 +89,229 @@ class Recorder:
     def on_open(self, callback: Callable[[], None]) -> None:
         """Calls `callback` after each opening of a segment: at the first record, and after a fork."""
         self._on_open.append(callback)
-        if self.segment is not None and generation[0]:
+        if generation[0] and self._locks.get(os.getpid()) is not None:
             callback()
+
+    def on_memory(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` in each process that begins to keep values in its own memory."""
+        self._on_memory.append(callback)
+        if self.memory is not None and self.memory.pid == os.getpid():
+            callback()
+
+    def lock(self) -> RLock:
+        """What guards the values of this process."""
+        pid = os.getpid()
+        lock = self._locks.get(pid)
+        return lock if lock is not None else self._locks.setdefault(pid, RLock())
+
+    def first_to_say(self, what: str) -> bool:
+        """True for one process of the service: it may log `what`."""
+        return self.folder is None or self.segment is None or self.folder.first_to_say(what)
 
     def attach(self, series: Series) -> None:
         """Gives a series its place in this process's segment. Never raises."""
-        lock = self._locks.get(os.getpid())
-        if lock is None:
-            lock = self._locks.setdefault(os.getpid(), RLock())
-        opened = False
+        lock = self.lock()
         with lock:
-            if generation[0] == 0:
-                self._open()
-                opened = True
-            place = self._places.get(series.key + bytes([series.kind]))
+            memory = self.memory
+            opened = self._opened()
+            name = series.key + bytes([series.kind])
+            place = self._places.get(name)
             if place is None:
-                place = self._append(series)
-            series.place(*place, lock, generation[0])
-            self._placed.append(series)
+                place = self._places[name] = self._append(series)
+            self._placed[id(series)] = series
+            series.place(place.values, place.at, lock, generation[0])
+            began = self.memory is not None and self.memory is not memory
+        self._after(opened, began)
+
+    def join(self) -> None:
+        """Opens this process's segment, as its first record would. Never raises."""
+        with self.lock():
+            opened = self._opened()
+            began = opened and self.memory is not None
+        self._after(opened, began)
+
+    def _opened(self) -> bool:
+        if generation[0]:
+            return False
+        self._open()
+        return True
+
+    def _after(self, opened: bool, began_memory: bool) -> None:
         self._tell()
-        if opened:
-            for callback in self._on_open:
-                try:
-                    callback()
-                except Exception as error:
-                    self._warn(f"a start-up step failed: {error!r}")
-                    self._tell()
+        self._call(self._on_open if opened else [])
+        self._call(self._on_memory if began_memory else [])
 
     def rejoin(self) -> None:
-        """Joins the others once there is room, with all that was kept in memory. Never raises."""
-        lock = self._locks.get(os.getpid())
-        if self.segment is not None or self.folder is None or lock is None or not generation[0]:
+        """Sees to it that all is shared that can be: to be called now and then. Never raises.
+
+        Joins the others once there is room, with all that was kept in memory; joins them anew where
+        the file of this process was deleted under it.
+        """
+        if self.folder is None or not generation[0] or os.getpid() not in self._locks:
             return
-        with lock:
-            segment: SegmentWriter | None = None
+        with self.lock():
             try:
-                segment = self._join(self.folder)
-                found = [segment.append(s.kind, s.key, s.kept()) for s in self._placed]
+                if self.segment is None or self.segment.lost():
+                    self._join_anew(self.folder)
+                elif self.memory is not None:
+                    self._reserve_in(self.segment, self._reserved)
+                    self._fill(self.segment, self._reserved)
+                    self._adopt(self.segment, self._reserved)
             except (OSError, SegmentError):
-                if segment is not None:
-                    segment.discard()
-                return  # told when it began
-            for series, at in zip(self._placed, found, strict=True):
-                series.place(segment.values, at, lock, generation[0])
-                self._places[series.key + bytes([series.kind])] = segment.values, at
-            self.segment = segment
+                pass  # told when it began
+
+    def memory_to_tell(self) -> MemorySegment | None:
+        """The memory whose values this process is about to send itself, if there is any.
+
+        From then on they are not moved any more: what is shared later begins at 0.
+        """
+        with self.lock():
+            if self.memory is not None:
+                self.memory.told = True
+            return self.memory
+
+    def _call(self, callbacks: list[Callable[[], None]]) -> None:
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception as error:
+                self._warn(f"a start-up step failed: {error!r}")
+                self._tell()
 
     def _open(self) -> None:
         inherited = self.segment
-        self.segment = self._private = None
-        self._places = {}
-        self._placed = []
+        self.segment = None
+        if self.memory is not None:
+            own.pop(self.memory.name, None)
+            self.memory = None
+        self._places, self._placed, self._reserved = {}, {}, {}
         self._locks = {pid: lock for pid, lock in self._locks.items() if pid == os.getpid()}
+        if inherited is not None:
+            inherited.close()
         try:
-            if inherited is not None:
-                inherited.forget()
             if self.folder is not None:
                 self.segment = self._join(self.folder)
         except (OSError, SegmentError) as error:
-            where = self.folder.path if self.folder else ""
-            reason = str(error) if isinstance(error, FolderError) else f"{where}: {error}"
             self._warn(
-                "metrics of this process stay in its memory until they can be shared: "
-                f"{reason} (OTEL_ACCUBOOKS_STATE_DIR names another place)"
+                "metrics of this process stay in its memory, and are sent by itself under an "
+                f"instance id of its own, until they can be shared: {self._reason(error)} "
+                "(OTEL_ACCUBOOKS_STATE_DIR names another place)"
             )
+        if self.segment is None:
+            self._begin_memory()
         self._number += 1
         generation[0] = self._number
 
-    def _join(self, folder: StateFolder) -> SegmentWriter:
+    def _header(self, origin: tuple[int, int] = (0, 0)) -> Header:
+        pid = os.getpid()
+        return Header(pid, process_ticks(pid) or 0, self.root, self.series_limit, origin)
+
+    def _begin_memory(self) -> MemorySegment:
+        self.memory = MemorySegment(self.folder, self._header())
+        return self.memory
+
+    def _join(
+        self,
+        folder: StateFolder,
+        name: str | None = None,
+        fill: Callable[[SegmentWriter], None] = lambda _: None,
+    ) -> SegmentWriter:
         for attempt in range(_JOIN_ATTEMPTS):
             folder.make()
             try:
                 with folder.membership():
-                    return SegmentWriter(folder, self.root)
+                    segment = SegmentWriter(folder, self._header(folder.origin()), name)
+                    try:
+                        fill(segment)  # before anybody sees it
+                        segment.show()
+                    except BaseException:
+                        segment.discard()
+                        raise
+                    return segment
             except (FolderError, FileNotFoundError):
                 if attempt == _JOIN_ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
 
-    def _append(self, series: Series) -> tuple[memoryview[float], int]:
-        values = [0.0] * series.slots
-        if series.kind & ~layout.OVERFLOW in (layout.COUNTER, layout.HISTOGRAM):
-            values[0] = time.time()
-        place: tuple[memoryview[float], int] | None = None
+    def _join_anew(self, folder: StateFolder) -> None:
+        before = self.segment
+        reserved: dict[bytes, int] = {}
+
+        def fill(segment: SegmentWriter) -> None:
+            reserved.clear()
+            self._reserve_in(segment, reserved)
+            self._fill(segment, reserved)
+
+        # Under the same name, so that readers take it for the one that they hold.
+        self.segment = self._join(folder, before.name if before else None, fill)
+        self._adopt(self.segment, reserved)
+        if before is not None:
+            before.close()
+
+    def _append(self, series: Series) -> Place:
+        values = _at_first(series.kind, [0.0] * series.slots)
         if self.segment is not None:
             try:
-                place = self.segment.values, self.segment.append(series.kind, series.key, values)
+                at = self.segment.append(series.kind, series.key, values)
+                return Place(self.segment, self.segment.values, at, series.slots)
             except (OSError, SegmentError) as error:
-                self._warn(f"further series of this process are not exported: {error}")
-        if place is None:
-            place = self._append_privately(values)
-        self._places[series.key + bytes([series.kind])] = place
-        return place
+                self._warn(
+                    "further series of this process stay in its memory, and are sent by itself under "
+                    f"an instance id of its own, until they can be shared: {error}"
+                )
+        memory = self.memory or self._begin_memory()
+        try:
+            at = memory.append(series.kind, series.key, values)
+            return Place(memory, memory.values, at, series.slots)
+        except SegmentError as error:
+            self._warn(f"further series of this process are not sent: {error}")
+        return Place(None, memoryview(array("d", values)), 0, series.slots)
 
-    def _append_privately(self, values: list[float]) -> tuple[memoryview[float], int]:
-        if self._private is None or self._private_used + len(values) > len(self._private):
-            # Starting over makes series share a place: they are not exported, only kept harmless.
-            self._private = memoryview(bytearray(_PRIVATE_BYTES)).cast("d")
-            self._private_used = 0
-        at = self._private_used
-        self._private_used += len(values)
-        self._private[at : at + len(values)] = array("d", values)
-        return self._private, at
+    def _reserve_in(self, segment: Segment, reserved: dict[bytes, int]) -> None:
+        """Makes room in `segment` for all series that are elsewhere. Raises OSError, SegmentError."""
+        for name, place in self._places.items():
+            if place.segment is not segment and name not in reserved:
+                row = _at_first(name[-1], place.row())
+                reserved[name] = segment.append(name[-1], name[:-1], row)
+
+    def _fill(self, segment: Segment, reserved: dict[bytes, int]) -> None:
+        told = self.memory if self.memory is not None and self.memory.told else None
+        for name, at in reserved.items():
+            place = self._places[name]
+            if name[-1] & ~layout.OVERFLOW in _GROWS and place.segment is told is not None:
+                continue  # what was counted so far is sent from memory, and only there
+            for index, value in enumerate(place.row(), at):
+                segment.values[index] = value
+
+    def _adopt(self, segment: Segment, reserved: dict[bytes, int]) -> None:
+        lock = self.lock()
+        for name, at in reserved.items():
+            self._places[name] = Place(segment, segment.values, at, self._places[name].slots)
+        for series in self._placed.values():
+            place = self._places[series.key + bytes([series.kind])]
+            series.place(place.values, place.at, lock, generation[0])
+        self._reserved = {}
+        if self.memory is not None and not self.memory.told:
+            own.pop(self.memory.name, None)
+        self.memory = None
 
     def _warn(self, text: str) -> None:
-        if not self._warned:
-            self._warned = True
-            self._to_tell = text
+        what = text.partition(":")[0]
+        if what not in self._said:
+            self._said.add(what)
+            self._to_tell.append(text)
 
     def _tell(self) -> None:
         # Never under the lock: a handler of the application may record something itself.
-        text, self._to_tell = self._to_tell, ""
-        if text:
-            _log.warning("otel-accubooks: %s", text)
+        while self._to_tell:
+            _log.warning("otel-accubooks: %s", self._to_tell.pop(0))
+
+    def _reason(self, error: Exception) -> str:
+        where = self.folder.path if self.folder else ""
+        return str(error) if isinstance(error, FolderError) else f"{where}: {error}"
+
+
+def _at_first(kind: int, row: list[float]) -> list[float]:
+    """The values of a new record for a series with `row`: what grows begins now, at 0."""
+    grows = kind & ~layout.OVERFLOW in _GROWS
+    return [time.time(), *[0.0] * (len(row) - 1)] if grows else row

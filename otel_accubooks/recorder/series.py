@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from otel_accubooks.recorder import layout
+from otel_accubooks.recorder import exemplars, layout
 from otel_accubooks.recorder.fork import generation
 
 if TYPE_CHECKING:
@@ -81,6 +81,46 @@ class Histogram(Series):
             values[at + 1 + bucket] += 1.0
             values[at] += value
 
+    def record_in(self, span: exemplars.Span | None, value: float) -> None:  # noqa: ARG002
+        """As `record`, where `span` is the sampled span that the value belongs to. Never raises."""
+        self.record(value)
+
+
+class Exemplars(Series):
+    """The exemplars of a histogram: for each bucket the last one."""
+
+    __slots__ = ()
+
+    def keep(self, bucket: int, value: float, span: exemplars.Span) -> None:
+        """Keeps `value` as the exemplar of the bucket. Never raises."""
+        if generation[0] != self._generation or not self._generation:
+            self._attach(self)
+        with self._lock:
+            exemplars.write(self._values, self._at + bucket * exemplars.ROW, value, span)
+
+
+class TracedHistogram(Histogram):
+    """A histogram that remembers in which sampled spans its values were recorded."""
+
+    __slots__ = ("_exemplars",)
+
+    def __init__(
+        self, kind: int, key: bytes, slots: int, attach: Attach, bounds: tuple[float, ...]
+    ) -> None:
+        super().__init__(kind, key, slots, attach, bounds)
+        of_kind = layout.EXEMPLARS | (kind & layout.OVERFLOW)
+        self._exemplars = Exemplars(of_kind, key, exemplars.ROW * (len(bounds) + 1), attach)
+
+    def record(self, value: float) -> None:
+        """Counts one `value`, which was recorded in the span of this moment, if any."""
+        self.record_in(None if exemplars.sampled is None else exemplars.sampled(None), value)
+
+    def record_in(self, span: exemplars.Span | None, value: float) -> None:
+        """Counts one `value`, which was recorded in `span`, if any. Never raises."""
+        Histogram.record(self, value)
+        if span is not None:
+            self._exemplars.keep(bisect_left(self._bounds, value), value, span)
+
 
 class Gauge(Series):
     """A value that is what was last set."""
@@ -91,7 +131,8 @@ class Gauge(Series):
         """Sets the value, in the unit of the metric. Never raises."""
         if generation[0] != self._generation or not self._generation:
             self._attach(self)
-        self._values[self._at] = value
+        with self._lock:
+            self._values[self._at] = value
 
 
 def make_series(kind: int, key: bytes, bounds: tuple[float, ...], attach: Attach) -> Series:
@@ -99,5 +140,6 @@ def make_series(kind: int, key: bytes, bounds: tuple[float, ...], attach: Attach
     if kind & ~layout.OVERFLOW == layout.COUNTER:
         return Counter(kind, key, 2, attach)
     if kind & ~layout.OVERFLOW == layout.HISTOGRAM:
-        return Histogram(kind, key, 3 + len(bounds), attach, bounds)
+        histogram = Histogram if exemplars.sampled is None else TracedHistogram
+        return histogram(kind, key, 3 + len(bounds), attach, bounds)
     return Gauge(kind, key, 1, attach)

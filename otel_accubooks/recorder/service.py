@@ -3,63 +3,219 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
+from otel_accubooks.recorder import layout
 from otel_accubooks.recorder.folder import StateFolder
-from otel_accubooks.recorder.folding import read_base
-from otel_accubooks.recorder.segment import (
-    OwnSegmentReader,
-    SegmentError,
-    SegmentReader,
-    own,
-)
+from otel_accubooks.recorder.limit import beyond, merge
+from otel_accubooks.recorder.reader import OwnSegmentReader, SegmentReader
+from otel_accubooks.recorder.segment import SegmentError, own
 from otel_accubooks.recorder.totals import Totals
 
-_ATTEMPTS = 20
+_ATTEMPTS = 100
+
+Say = Callable[[str], None]
+
+
+def _unsaid(text: str) -> None:
+    """For readers that do not fold: the one who folds says it."""
 
 
 class ServiceReader:
-    """Reads every segment of a service, from any process of it; keeps what it has parsed."""
+    """Reads every segment of a service, from any process of it; keeps what it has parsed.
 
-    def __init__(self, folder: StateFolder) -> None:
-        self._folder = folder
+    The segment of a process that lives is held also where its file was deleted under it; the base too.
+    """
+
+    def __init__(self, folder: StateFolder, *, folds: bool = False, say: Say | None = None) -> None:
+        """`folds` is for the one who folds: what it lost sight of is held until it is in the base.
+
+        `say` is told what is refused, as one line each.
+        """
+        self.folder = folder
         self.readers: dict[str, SegmentReader] = {}
+        self.base: SegmentReader | None = None
+        self.exceeded: set[str] = set()
+        self.unsettled = False
+        self.leftover: set[str] = (
+            set()
+        )  # files that the base holds, of one who was killed at folding
+        self._folded: set[str] = set()
+        self._folds = folds
+        self._looked = False
+        self._say = say or _unsaid
+        self._refused: dict[str, tuple[int, int]] = {}
+        self._last = Totals()
 
     def read(self) -> Totals:
         """The totals now. A segment that is folded meanwhile is in them once, never twice or not."""
-        totals = Totals()
         for _ in range(_ATTEMPTS):
-            before = self._base_version()
-            try:
-                totals = self._read_once()
-            except FileNotFoundError:
-                continue
-            if self._base_version() == before:
-                return totals
-        return totals
+            self.look()
+            totals = self._add_up()
+            if not self._base_was_replaced():
+                self._bound(totals)
+                self._last = totals
+                break
+        return self._last
 
-    def _read_once(self) -> Totals:
-        totals = read_base(self._folder)
-        names = set(self._folder.segments()) - totals.folded
-        for gone in self.readers.keys() - names:
-            del self.readers[gone]
-        for name in names:
-            try:
-                totals.add(self._reader(name))
-            except SegmentError:
-                continue  # named once, by the folding
-        return totals
+    def look(self) -> None:
+        """Maps what is new in the folder, and lets go of what was folded by another process."""
+        another_base = self._look_at_base()
+        there = set(self.folder.segments())
+        self.leftover = there & self._folded
+        names = (there - self._folded) | set(self._mine())
+        for name in sorted(names):
+            self._hold(name)
+        for name in self.readers.keys() - names:
+            if self._is_over(name, another_base):
+                del self.readers[name]
 
-    def _reader(self, name: str) -> SegmentReader:
-        reader = self.readers.get(name)
-        if reader is None:
-            mine = own.get(name)
-            reader = OwnSegmentReader(mine) if mine else SegmentReader(self._folder.path / name)
-            self.readers[name] = reader
-        return reader
+    def _is_over(self, name: str, another_base: bool) -> bool:
+        """True for a segment without a file that is counted elsewhere by now."""
+        if name in self._folded or isinstance(self.readers[name], OwnSegmentReader):
+            return True
+        # The dead go into the base when they are folded. Others, whose files were deleted, are held.
+        return another_base and not self._folds and self.is_dead(name)
 
-    def _base_version(self) -> tuple[int, int] | None:
+    def adopt_base(self) -> None:
+        """For the one who folds: the base is the one that was just written."""
+        inode = _inode(self.folder.base)
+        if inode is not None and self._map_base(inode):
+            self.look()
+
+    def known_elsewhere(self) -> set[str]:
+        """Names of segments that the base of another exporter holds, which is there by now."""
         try:
-            found = os.stat(self._folder.base)
+            return _folded(SegmentReader(self.folder.base))
+        except (OSError, SegmentError):
+            return set()
+
+    def hand_over(self, names: set[str]) -> None:
+        """Forgets the base and the segments `names`, which are another's from now on."""
+        self.base = None
+        for name in names:
+            del self.readers[name]
+
+    def is_dead(self, name: str) -> bool:
+        """True if the process of a segment that is held has ended."""
+        held = self.readers[name]
+        if not held.dead():
+            return False
+        inode = _inode(self.folder.path / name)
+        if inode is None:
+            # A process lets go of a deleted file once it has written another, which may be gone too.
+            return not held.header.process_alive()
+        if inode != held.inode:
+            self._hold(name)
+            return False
+        return True
+
+    def limit(self) -> int:
+        """How many series a metric may have; 0 where nobody says."""
+        return max((reader.header.limit for reader in self.readers.values()), default=0)
+
+    def refuse(self, name: str, error: SegmentError) -> None:
+        """Leaves a segment alone from now on, and says so."""
+        reader = self.readers.pop(name, None)
+        inode = reader.inode if reader else _inode(self.folder.path / name)
+        self._refused[name] = inode or (0, 0)
+        self._say(f"a segment is not counted, and kept: {error}")
+
+    def origin(self) -> tuple[int, int]:
+        """Which life of the service this is, see Header. Raises OSError where nothing is left."""
+        if self.base is not None and any(self.base.header.origin):
+            return self.base.header.origin
+        origins = {reader.header.origin for reader in self.readers.values()} - {(0, 0)}
+        return min(origins, key=lambda origin: origin[1]) if origins else self.folder.origin()
+
+    def _mine(self) -> list[str]:
+        """This process's own segments: in memory, or in a file that may be deleted by now."""
+        pid, path = os.getpid(), self.folder.path
+        return [
+            name
+            for name, segment in list(own.items())
+            if segment.pid == pid and segment.folder is not None and segment.folder.path == path
+        ]
+
+    def _hold(self, name: str) -> None:
+        held = self.readers.get(name)
+        mine = own.get(name)
+        if mine is not None and mine.pid == os.getpid():
+            if not isinstance(held, OwnSegmentReader) or held.writer is not mine:
+                self.readers[name] = OwnSegmentReader(mine)
+            return
+        path = self.folder.path / name
+        inode = _inode(path)
+        if inode is None or inode == (held.inode if held else self._refused.get(name)):
+            return
+        try:
+            self.readers[name] = SegmentReader(path)
         except FileNotFoundError:
-            return None
-        return found.st_ino, found.st_mtime_ns
+            pass  # folded meanwhile: then the base is another one
+        except SegmentError as error:
+            self._refused[name] = inode
+            self._say(f"a segment is not counted, and kept: {error}")
+
+    def _look_at_base(self) -> bool:
+        """Maps the base; True if it is another one than before."""
+        if self._folds and self._looked:
+            return False  # from then on it is this process that writes it: see `adopt_base`
+        self._looked = True
+        inode = _inode(self.folder.base)
+        held = self.base.inode if self.base else self._refused.get(self.folder.base.name)
+        if inode is None or inode == held:
+            return False
+        return self._map_base(inode)
+
+    def _map_base(self, inode: tuple[int, int]) -> bool:
+        try:
+            base = SegmentReader(self.folder.base)
+            self.base, self._folded = base, _folded(base)
+            return True
+        except FileNotFoundError:
+            pass
+        except SegmentError as error:
+            self._refused[self.folder.base.name] = inode
+            self._say(f"what was counted before is not read, and kept: {error}")
+        return False
+
+    def _base_was_replaced(self) -> bool:
+        if self._folds:
+            return False
+        # What is held cannot give its inode to another file.
+        inode = _inode(self.folder.base)
+        held = self.base.inode if self.base else self._refused.get(self.folder.base.name)
+        return inode is not None and inode != held
+
+    def _add_up(self) -> Totals:
+        totals = Totals()
+        if self.base is not None:
+            totals.add_base(self.base)
+        for name, reader in [*self.readers.items()]:
+            try:
+                # Until the dead are folded they are read here: their counts stand, their gauges go.
+                totals.add(reader, gauges=not reader.dead())
+            except SegmentError as error:
+                self.refuse(name, error)
+        return totals
+
+    def _bound(self, totals: Totals) -> None:
+        found = beyond(totals, self.limit())
+        self.exceeded = set(found.kept)
+        self.exceeded |= {p.metric.name for p in totals.points.values() if p.overflow}
+        told = (key for keys in found.kept.values() for key in keys if key not in totals.settled)
+        self.unsettled = any(totals.points[key].metric.type != "gauge" for key in told)
+        merge(totals, found.surplus)
+
+
+def _folded(base: SegmentReader) -> set[str]:
+    return {r.key.decode("utf-8", "replace") for r in base.records() if r.kind == layout.FOLDED}
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from math import isfinite
 
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.contract.metrics import BY_NAME
 from otel_accubooks.contract.unsent import UNSENT
-from otel_accubooks.recorder import layout
-from otel_accubooks.recorder.presence import ROW, SESSION_SILENCE_SECONDS
-from otel_accubooks.recorder.segment import SegmentReader
+from otel_accubooks.recorder import exemplars, layout
+from otel_accubooks.recorder.exemplars import Exemplar
+from otel_accubooks.recorder.reader import SegmentReader
+from otel_accubooks.recorder.visits import Visits
+
+Key = tuple[bytes, bool]  # of a series in a segment; True for an overflow series
 
 
 @dataclass
 class Point:
-    """One series of a service. `start` is Unix seconds; `counts` and `total` are a histogram's."""
+    """One series of a service. `start` is Unix seconds.
+
+    `counts`, `total` and `exemplars` are a histogram's. There are exemplars for all buckets (None
+    where a bucket has none), or for none of them.
+    """
 
     metric: Metric
     labels: tuple[str, ...]
@@ -25,6 +33,7 @@ class Point:
     counts: list[float] = field(default_factory=list)
     total: float = 0.0
     overflow: bool = False
+    exemplars: tuple[Exemplar | None, ...] = ()
 
     @property
     def attributes(self) -> dict[str, str | bool]:
@@ -36,11 +45,27 @@ class Point:
 
 @dataclass
 class Totals:
-    """What all processes of a service recorded, added up as the contract's `across` says."""
+    """What all processes of a service recorded, added up as the contract's `across` says.
 
-    points: dict[tuple[bytes, bool], Point] = field(default_factory=dict)
-    presence: dict[str, dict[int, list[float]]] = field(default_factory=dict)
+    `settled` are the series that the base holds, and `folded` the names of the segments that it does.
+    `foreign` are names of metrics of which a series was left out: it has another shape here, or is damaged.
+    """
+
+    points: dict[Key, Point] = field(default_factory=dict)
+    visits: Visits = field(default_factory=Visits)
     folded: set[str] = field(default_factory=set)
+    settled: set[Key] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
+
+    def copy(self) -> Totals:
+        """Series that can be added to without changing these."""
+        points = {key: replace(point) for key, point in self.points.items()}
+        return Totals(points, settled=set(self.settled))
+
+    def add_base(self, reader: SegmentReader) -> None:
+        """Adds the base, first of all. Raises SegmentError for a damaged one."""
+        self.add(reader)
+        self.settled = {key for key in self.points if not key[1]}
 
     def add(self, reader: SegmentReader, *, gauges: bool = True) -> None:
         """Adds a segment; `gauges` is False for one whose process is dead.
@@ -51,56 +76,75 @@ class Totals:
         for record in reader.records():
             kind = record.kind & ~layout.OVERFLOW
             if kind == layout.PRESENCE:
-                self._add_presence(record.key, values[record.first : record.first + record.count])
+                try:
+                    self.visits.read(record.key, values[record.first : record.first + record.count])
+                except (ValueError, OverflowError):
+                    self.foreign.add(layout.split_key(record.key)[0])
             elif kind == layout.FOLDED:
                 self.folded.add(record.key.decode())
-            elif kind != layout.GAUGE or gauges:
+            elif kind == layout.EXEMPLARS:
                 row = values[record.first : record.first + record.count]
-                self._add_series(record.key, kind, bool(record.kind & layout.OVERFLOW), row)
+                self._add_exemplars(record.key, bool(record.kind & layout.OVERFLOW), row)
+            elif kind != layout.GAUGE or gauges:
+                numbers = list(values[record.first : record.first + record.count])
+                self._add_series(record.key, kind, bool(record.kind & layout.OVERFLOW), numbers)
 
-    def _add_series(self, key: bytes, kind: int, overflow: bool, row: memoryview[float]) -> None:
+    def _add_series(self, key: bytes, kind: int, overflow: bool, row: list[float]) -> None:
+        series = _series(key, kind, overflow, len(row))
+        if series is None or (kind != layout.GAUGE and not _sound(row)):
+            self.foreign.add(layout.split_key(key)[0])
+            return
+        if kind == layout.GAUGE and row[0] != row[0]:
+            return  # not a number: whoever set it has no value any more
         point = self.points.get((key, overflow))
         new = point is None
         if point is None:
-            name, labels = layout.split_key(key)
-            metric = BY_NAME.get(name) or UNSENT.get(name)
-            if metric is None or not _fits(metric, labels, kind, overflow, len(row)):
-                return  # written by another version of this package
-            point = self.points[key, overflow] = Point(metric, labels, overflow=overflow)
+            point = self.points[key, overflow] = Point(*series, overflow=overflow)
         if kind == layout.GAUGE:
             point.value = row[0] if new else _across(point.metric, point.value, row[0])
             return
         point.start = row[0] if new else min(point.start, row[0])
         if kind == layout.COUNTER:
             point.value += row[1]
-        else:
-            point.total += row[1]
-            counts = [float(count) for count in row[2:]]
-            point.counts = (
-                counts if new else [a + b for a, b in zip(point.counts, counts, strict=True)]
-            )
+            return
+        point.total += row[1]
+        counts = row[2:]
+        point.counts = counts if new else [a + b for a, b in zip(point.counts, counts, strict=True)]
 
-    def _add_presence(self, key: bytes, table: memoryview[float]) -> None:
-        rows = self.presence.setdefault(layout.split_key(key)[0], {})
-        oldest = time.time() - SESSION_SILENCE_SECONDS
-        for at in range(0, len(table), ROW):
-            who, first, last, ended = table[at : at + ROW].tolist()
-            if not who or max(last, ended) < oldest:
-                continue
-            known = rows.setdefault(int(who), [first, last, ended])
-            known[0] = min(known[0], first)
-            known[1] = max(known[1], last)
-            known[2] = max(known[2], ended)
+    def _add_exemplars(self, key: bytes, overflow: bool, row: memoryview[float]) -> None:
+        point = self.points.get((key, overflow))
+        if point is None or len(row) != exemplars.ROW * len(point.counts):
+            return  # of a histogram that was written by another version of this package
+        known = point.exemplars or (None,) * len(point.counts)
+        pairs = zip(known, exemplars.read(row), strict=True)
+        point.exemplars = tuple(
+            new if old is None or (new is not None and new.time > old.time) else old
+            for old, new in pairs
+        )
 
     def of(self, metric: Metric) -> Iterable[Point]:
         """The series of one metric."""
         return (point for point in self.points.values() if point.metric is metric)
 
 
-def _fits(metric: Metric, labels: tuple[str, ...], kind: int, overflow: bool, size: int) -> bool:
+@lru_cache(maxsize=100_000)
+def _series(
+    key: bytes, kind: int, overflow: bool, size: int
+) -> tuple[Metric, tuple[str, ...]] | None:
+    """Metric and labels of a record; None for one of another version of this package."""
+    name, labels = layout.split_key(key)
+    metric = BY_NAME.get(name) or UNSENT.get(name)
+    if metric is None or kind != layout.KINDS[metric.type]:
+        return None
     sizes = {layout.COUNTER: 2, layout.HISTOGRAM: 3 + len(metric.buckets), layout.GAUGE: 1}
-    shape = kind == layout.KINDS[metric.type] and size == sizes[kind]
-    return shape and (overflow or len(labels) == len(metric.labels))
+    fits = size == sizes[kind] and (overflow or len(labels) == len(metric.labels))
+    return (metric, labels) if fits else None
+
+
+def _sound(row: list[float]) -> bool:
+    """True for a start and counts that can be sent; a histogram's sum is whatever was recorded."""
+    counts = row[2:] or row[1:]
+    return isfinite(row[0] + sum(counts)) and min(counts) >= 0.0
 
 
 def _across(metric: Metric, a: float, b: float) -> float:

@@ -55,3 +55,15 @@ def test_a_secret_in_the_address_is_not_told(
 def test_no_room_for_it_is_survived(tmp_path: Path) -> None:
     """A folder that is gone, or full, costs the sentence and nothing else."""
     Status(tmp_path / "gone" / "status").sent(False)
+
+
+def test_what_stands_is_said_beside_what_succeeds(status: Status, tmp_path: Path) -> None:
+    """Each problem is told until it is over, whatever arrives elsewhere."""
+    status.say("name", "no name")
+    status.say("page", "no port")
+    status.sent(True)
+    assert read_problem(tmp_path / "status") == "no name; no port"
+    status.say("page", None)
+    assert read_problem(tmp_path / "status") == "no name"
+    status.say("name", None)
+    assert read_problem(tmp_path / "status") is None

@@ -87,8 +87,16 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         (folder / "app.py").write_text(APP)
 
-    def server(self, *command: str, launcher: bool = True) -> Server:
-        """A server for the application; `command` may name its port as {port}."""
+    def server(
+        self,
+        *command: str,
+        launcher: bool = True,
+        ready: Callable[[], bool] | None = None,
+    ) -> Server:
+        """A server for the application; `command` may name its port as {port}.
+
+        It is ready once `ready` says so, or once something listens at the port.
+        """
         argv = [part.format(port=self.port) for part in command]
         if launcher:
             argv = ["opentelemetry-instrument", *argv]
@@ -98,7 +106,8 @@ class Service:
             log=self.folder / "server.log",
             env=self.env,
             cwd=self.folder,
-            ready=lambda: tcp_open(self.port),  # not a request, which would count
+            # Not a request, which would count.
+            ready=ready or (lambda: tcp_open(self.port)),
         )
 
     def gunicorn(self, *options: str) -> Server:
@@ -119,7 +128,11 @@ class Service:
 
     def gone(self) -> bool:
         """True once the exporter has ended and taken the folder along."""
-        return not any(self.state.iterdir())
+        return not self.state.exists() or not any(self.state.iterdir())
+
+    def ended(self) -> None:
+        """Waits until the exporter has ended after its service: all that it had to send is sent."""
+        assert eventually(self.gone, 60), "the exporter did not end after its service"
 
 
 @pytest.fixture
@@ -127,6 +140,4 @@ def service(tmp_path: Path) -> Iterator[Service]:
     with OtlpReceiver() as sink:
         made = Service(tmp_path, sink)
         yield made
-        assert eventually(lambda: not made.state.exists() or made.gone(), 60), (
-            "the exporter did not end after its service"
-        )
+        made.ended()

@@ -21,6 +21,7 @@ def test_every_request_is_counted_once(service: Service) -> None:
             assert service.get("/teapot").status_code == 418
         for number in range(20):
             assert service.get(f"/no/such/{number}").status_code == 404
+    service.ended()
     assert service.requests(method="GET", route="/hello/<name>", status_code="200") == 200
     assert service.requests(method="POST", route="/hello/<name>", status_code="200") == 50
     assert service.requests(route="/boom", status_code="500") == 7
@@ -34,6 +35,7 @@ def test_unknown_methods_are_one_value(service: Service) -> None:
     with service.gunicorn("-w", "1"):
         for method in ("BREW", "WHEN", "PROPFIND"):
             httpx.request(method, f"{service.url}/hello/x")
+    service.ended()
     assert service.requests(method="_OTHER") == 3
     methods = {s.attributes["method"] for s in service.sink.series("http_requests_total")}
     assert methods <= {"GET", "_OTHER"}
@@ -43,6 +45,7 @@ def test_a_streamed_body_counts_until_its_end(service: Service) -> None:
     """Ten parts of 50 ms are half a second: none of it is in the buckets below 500 ms."""
     with service.gunicorn("-w", "1"):
         assert service.get("/stream/10").text.split() == [str(n) for n in range(10)]
+    service.ended()
     (series,) = service.sink.series("http_request_duration_ms", route="/stream/<int:parts>")
     below = [
         c for bound, c in zip(series.bounds, series.bucket_counts, strict=False) if bound < 500
@@ -58,6 +61,7 @@ def test_a_stream_that_breaks_is_an_error(service: Service) -> None:
             service.get("/broken-stream")
         except httpx.HTTPError:
             pass
+    service.ended()
     assert service.requests(route="/broken-stream", status_code="500") == 1
     assert service.requests(route="/broken-stream", status_code="200") == 0
 
@@ -69,6 +73,7 @@ def test_a_client_that_leaves_is_counted_once(service: Service) -> None:
             client.sendall(b"GET /stream/40 HTTP/1.1\r\nHost: x\r\n\r\n")
             client.recv(10)
         service.get("/hello/after")
+    service.ended()
     assert service.requests(route="/stream/<int:parts>") == 1
 
 
@@ -77,6 +82,7 @@ def test_a_file_is_sent_as_before(service: Service) -> None:
     with service.gunicorn("-w", "1"):
         assert "send_file" in service.get("/file").text
         assert httpx.head(f"{service.url}/file").status_code == 200
+    service.ended()
     assert service.requests(route="/file", status_code="200") == 2
 
 
@@ -89,6 +95,7 @@ def test_the_monitoring_endpoint_is_not_traffic(service: Service) -> None:
             text = service.get("/api/monitoring/metrics").text
             line = 'http_requests_total{method="GET",route="/hello/<name>",status_code="200"} 30'
             assert line in text.splitlines()
+    service.ended()
     assert service.requests(route="unmatched") == 0
 
 

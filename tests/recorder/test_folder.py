@@ -42,8 +42,8 @@ def test_another_users_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     """Whoever made it first, it is not used unless it is ours."""
     folder = StateFolder(tmp_path / "a" / "b")
     folder.make()
-    owner = os.getuid()
-    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(FolderError, match=f"belongs to user {owner}, expected .* 12345"):
         folder.make()
 

@@ -10,7 +10,8 @@ import pytest
 from otel_accubooks.recorder import fork, presence
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.folding import Folding
-from otel_accubooks.recorder.presence import USERS, Presence, active, deployment_secret, hashed
+from otel_accubooks.recorder.presence import Presence, deployment_secret, derived_secret, hashed
+from otel_accubooks.recorder.reader import SegmentReader
 from otel_accubooks.recorder.recorder import Recorder
 from otel_accubooks.recorder.service import ServiceReader
 
@@ -20,7 +21,7 @@ def worker(folder: StateFolder, users: list[str], left: tuple[str, ...] = ()) ->
     pid = os.fork()
     if pid == 0:
         fork.generation[0] = 0
-        seen = Presence(USERS, Recorder(folder).attach)
+        seen = Presence(Recorder(folder).attach, lambda: folder.path)
         key = deployment_secret(folder.path)
         for user in users:
             seen.seen(hashed(key, user))
@@ -30,50 +31,79 @@ def worker(folder: StateFolder, users: list[str], left: tuple[str, ...] = ()) ->
     assert os.waitpid(pid, 0)[1] == 0
 
 
-def count(folder: StateFolder, silence: float = 300.0) -> int:
-    return active(ServiceReader(folder).read().presence.get(USERS, {}), time.time(), silence)
+def active(folder: StateFolder, later: float = 0.0) -> int:
+    return len(ServiceReader(folder).read().visits.active(time.time() + later))
+
+
+def sessions(folder: StateFolder, later: float = 0.0) -> int:
+    found = ServiceReader(folder).read().visits.sessions(time.time() + later)
+    return sum(1 for each in found.values() if each.open)
+
+
+def tables(folder: StateFolder) -> int:
+    return sum(len(SegmentReader(folder.path / name).records()) for name in folder.segments())
 
 
 def test_a_user_on_two_workers_is_one(folder: StateFolder) -> None:
     """Distinct users over processes, the living and the folded."""
     worker(folder, ["ann", "bob"])
     worker(folder, ["bob", "cid"])
-    assert count(folder) == 3
+    assert (active(folder), sessions(folder)) == (3, 3)
     Folding(folder).fold()
-    assert count(folder) == 3
+    assert (active(folder), sessions(folder)) == (3, 3)
 
 
-def test_who_left_is_not_active(folder: StateFolder) -> None:
-    """A logout on another worker ends the session; a later sign of life begins it again."""
+def test_who_left_has_no_session(folder: StateFolder) -> None:
+    """A logout on another worker ends the session; a later sign of life begins another."""
     worker(folder, ["ann"])
     worker(folder, [], left=("ann",))
-    assert count(folder) == 0
+    assert (active(folder), sessions(folder)) == (1, 0)
     worker(folder, ["ann"])
-    assert count(folder) == 1
+    assert (active(folder), sessions(folder)) == (1, 1)
 
 
-def test_the_silent_are_not_active(folder: StateFolder) -> None:
-    """Beyond the given silence nobody counts."""
+def test_the_silent_are_not_there(folder: StateFolder) -> None:
+    """Five minutes for users, thirty for sessions."""
     worker(folder, ["ann"])
-    rows = ServiceReader(folder).read().presence[USERS]
-    assert active(rows, time.time() + 299, 300) == 1
-    assert active(rows, time.time() + 301, 300) == 0
+    assert (active(folder, 200), active(folder, 301)) == (1, 0)
+    assert (sessions(folder, 1700), sessions(folder, 1810)) == (1, 0)
 
 
 def test_ids_are_nowhere_in_the_folder(folder: StateFolder) -> None:
     """A user's id is kept as a keyed hash only."""
-    worker(folder, ["ann@example.com"])
+    worker(folder, ["ann@example.com"], left=("ann@example.com",))
     for path in folder.path.iterdir():
         assert b"ann@example.com" not in path.read_bytes()
+
+
+def test_the_key_is_that_of_the_deployment() -> None:
+    """Hosts with the same text agree on a user; another text makes another number."""
+    ann = hashed(derived_secret("shared"), "ann")
+    assert ann == hashed(derived_secret("shared"), "ann")
+    assert ann != hashed(derived_secret("other"), "ann")
 
 
 def test_more_users_than_a_table_has_rows(
     folder: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When all rows are taken by active users, another table is begun."""
+    """When all rows are taken, another table is begun."""
     monkeypatch.setattr(presence, "_ROWS", 8)
-    worker(folder, [str(number) for number in range(50)])
-    assert count(folder) == 50
+    worker(folder, [str(number) for number in range(50)] * 2)
+    assert active(folder) == 50
+
+
+def test_a_flood_of_users_has_an_end(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What else this process records keeps its room."""
+    monkeypatch.setattr(presence, "_ROWS", 8)
+    monkeypatch.setattr(presence, "MAX_TABLES", 3)
+    seen = Presence(Recorder().attach, lambda: None)
+    for who in range(1, 50):
+        seen.seen(who)
+    assert [r.getMessage() for r in caplog.records] == [
+        "otel-accubooks: this process saw more than 24 visits in 2 hours; further ones are not counted"
+    ]
 
 
 def test_rows_of_the_long_silent_are_taken_again(
@@ -81,13 +111,6 @@ def test_rows_of_the_long_silent_are_taken_again(
 ) -> None:
     """A process that lives for months does not keep a row for each user it ever saw."""
     monkeypatch.setattr(presence, "_ROWS", 8)
-    monkeypatch.setattr(presence, "SESSION_SILENCE_SECONDS", -1.0)
+    monkeypatch.setattr(presence, "KEPT_SECONDS", -1.0)
     worker(folder, [str(number) for number in range(50)])
-    records = [record for name in folder.segments() for record in presence_records(folder, name)]
-    assert len(records) == 1
-
-
-def presence_records(folder: StateFolder, name: str) -> list[object]:
-    from otel_accubooks.recorder.segment import SegmentReader
-
-    return list(SegmentReader(folder.path / name).records())
+    assert tables(folder) == 1

@@ -14,8 +14,8 @@ from otel_accubooks.contract import metrics as m
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.recorder import fork
 from otel_accubooks.recorder.folder import StateFolder
+from otel_accubooks.recorder.reader import SegmentReader
 from otel_accubooks.recorder.recorder import Recorder
-from otel_accubooks.recorder.segment import SegmentReader
 from otel_accubooks.recorder.totals import Point, Totals
 
 
@@ -27,7 +27,7 @@ def recorder(folder: StateFolder) -> Recorder:
 
 def totals(recorder: Recorder) -> Totals:
     """What another process would read, without opening and closing our own locked file."""
-    from otel_accubooks.recorder.segment import OwnSegmentReader
+    from otel_accubooks.recorder.reader import OwnSegmentReader
 
     assert recorder.segment is not None
     found = Totals()
@@ -162,7 +162,7 @@ def test_without_a_writable_folder_it_records_in_memory(
 def test_a_full_segment_harms_nobody(
     recorder: Recorder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Series that do not fit any more are recorded nowhere, and one line says so."""
+    """Series that do not fit any more go to the process's own memory; what fits nowhere is dropped."""
     from otel_accubooks.recorder import layout
 
     recorder.series_limit = 100_000
@@ -176,8 +176,9 @@ def test_a_full_segment_harms_nobody(
     points = {p.labels[0]: p.value for p in totals(recorder).of(m.CALCULATION_ERRORS_TOTAL)}
     assert points["first"] == 2
     assert len(points) < 100
-    assert len(caplog.records) == 1
-    assert "is full" in caplog.text
+    assert len(caplog.records) == 2
+    assert "further series of this process stay in its memory" in caplog.text
+    assert "further series of this process are not sent" in caplog.text
 
 
 def test_a_segment_is_readable_by_others_while_it_is_written(recorder: Recorder) -> None:
@@ -226,7 +227,6 @@ def test_it_joins_the_others_once_there_is_room(
 
 def test_a_scrape_before_the_first_record_does_not_drop_the_lock(folder: StateFolder) -> None:
     """A reader that was made early knows this process's segment too, however it came about."""
-    from otel_accubooks.recorder.folding import is_dead
     from otel_accubooks.recorder.service import ServiceReader
 
     fork.generation[0] = 0
@@ -239,7 +239,7 @@ def test_a_scrape_before_the_first_record_does_not_drop_the_lock(folder: StateFo
     name = recorder.segment.name
     pid = os.fork()
     if pid == 0:
-        os._exit(is_dead(folder, name))
+        os._exit(SegmentReader(folder.path / name).dead())
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
