@@ -1,5 +1,0 @@
-"""Where the monitoring endpoints are."""
-
-from __future__ import annotations
-
-PATHS = frozenset(("/api/monitoring/metrics", "/api/metrics"))
