@@ -17,7 +17,7 @@ from otel_accubooks.instrument.tally import tally, text_of, told_once
 __all__ = ["count", "session_ended", "user_seen"]
 
 
-def count(name: str, /, amount: float = 1, **labels: Any) -> None:
+def count(name: str, /, amount: int = 1, **labels: Any) -> None:
     """Adds `amount` to the business counter `name`; `labels` are exactly the labels it has.
 
     A tier that is none of the contract's is counted as "unknown". A wrong name, label or amount is
@@ -35,12 +35,18 @@ def count(name: str, /, amount: float = 1, **labels: Any) -> None:
         elif labels.keys() != set(metric.label_names):
             found, expected = ", ".join(labels) or "none", ", ".join(metric.label_names)
             told_once(f"business.count: {name} was given labels {found}, expected {expected}")
-        elif not isinstance(amount, (int, float)) or not 0 <= amount < float("inf"):
-            told_once(f"business.count: {name} was given {amount!r}, expected a number from 0 on")
+        elif not _is_count(amount):
+            expected = "a whole number from 0 on"
+            told_once(f"business.count: {name} was given {amount!r}, expected {expected}")
         else:
             tally(metric, tuple(labels[label] for label in metric.label_names), float(amount))
     except FAULTS:
         failed("business.count")
+
+
+def _is_count(amount: object) -> bool:
+    # Counters are whole numbers on the wire: half a ticket would be lost there.
+    return isinstance(amount, (int, float)) and 0 <= amount < 2**53 and amount == int(amount)
 
 
 def user_seen(user_id: Any) -> None:
@@ -53,7 +59,7 @@ def user_seen(user_id: Any) -> None:
     """
     try:
         if (user := text_of(user_id)) is not None:
-            users.seen(user)
+            users.of_request(user)
     except FAULTS:
         failed("business.user_seen")
 

@@ -1,6 +1,7 @@
 """The functions that an application may call."""
 
 import doctest
+import time
 
 import pytest
 
@@ -9,7 +10,6 @@ from otel_accubooks.contract.metrics import BY_NAME
 from otel_accubooks.instrument import tally, users
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.fork import generation
-from otel_accubooks.recorder.presence import SESSIONS, USERS
 from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.service import ServiceReader
 
@@ -51,8 +51,10 @@ def test_a_tier_that_is_none_is_unknown(recorded):
         (["nps_score"], {}, "'nps_score' is no business counter, expected one of calculation_err"),
         (["scenarios_created_total"], {"teir": "PRO"}, "labels teir, expected tier"),
         (["scenarios_created_total"], {}, "labels none, expected tier"),
-        (["scenarios_created_total", -1], {"tier": "PRO"}, "was given -1, expected a number"),
-        (["scenarios_created_total", "2"], {"tier": "PRO"}, "was given '2', expected a number"),
+        (["scenarios_created_total", -1], {"tier": "PRO"}, "was given -1, expected a whole number"),
+        (["scenarios_created_total", 0.5], {"tier": "PRO"}, "was given 0.5, expected a whole"),
+        (["scenarios_created_total", 10**400], {"tier": "PRO"}, "expected a whole number"),
+        (["scenarios_created_total", "2"], {"tier": "PRO"}, "was given '2', expected a whole"),
         (["scenarios_created_total", float("nan")], {"tier": "PRO"}, "was given nan, expected"),
         (["trust_layer_usage_total"], {"component": "x"}, "component is 'x', expected one of"),
     ],
@@ -81,15 +83,17 @@ def test_nothing_is_ever_raised(recorded, value):
 def test_users_and_sessions_come_and_go(recorded):
     """A user who was seen is there; who signed out has no session until the next sign of life."""
 
-    def present(name):
-        return sum(1 for _, last, ended in recorded().presence[name].values() if last > ended)
+    def present():
+        visits, now = recorded().visits, time.time()
+        found = visits.sessions(now).values()
+        return len(visits.active(now)), sum(1 for sessions in found if sessions.open)
 
     business.user_seen("ada")
     business.user_seen(4711)
     business.session_ended(4711)
-    assert (present(USERS), present(SESSIONS)) == (2, 1)
+    assert present() == (2, 1)
     business.user_seen(4711)
-    assert (present(USERS), present(SESSIONS)) == (2, 2)
+    assert present() == (2, 2)
 
 
 def test_it_is_safe_without_telemetry(tmp_path, caplog):

@@ -25,6 +25,7 @@ PASSWORD = "correct horse"
 UNMATCHED = "unmatched"  # the route of a request that no URL rule of the application fits
 SCENARIO = "/api/scenarios/<int:scenario_id>"
 FORECAST = "/api/forecasts/<int:forecast_id>"
+PRIORITIES = ("low", "normal", "high")
 TRUST = {
     "explanation": "calculation_explainer",
     "assumptions": "assumptions_panel",
@@ -39,6 +40,7 @@ OnStep = Callable[[int, int, str], None]  # steps done, steps in all, what was d
 class Counts:
     """What was truly done and answered. Routes are URL rules, as the application declares them."""
 
+    people: int = 0  # who exist, whether they came or not
     requests: Counter[tuple[str, str, int]] = field(
         default_factory=Counter
     )  # method, route, status
@@ -51,6 +53,10 @@ class Counts:
     forecasts_failed: Counter[str] = field(default_factory=Counter)
     calculation_errors: int = 0  # among the failed
     trust: Counter[str] = field(default_factory=Counter)  # by component
+    trusting: set[int] = field(default_factory=set)  # who used one
+    tickets: Counter[str] = field(default_factory=Counter)  # by priority
+    opinions: dict[int, tuple[int, bool]] = field(default_factory=dict)  # by user: score, trusts
+    violations: int = 0  # rows of another company that were refused at the last moment
     cache: Counter[str] = field(default_factory=Counter)  # "hit", "miss": keys looked up
     exported_lines: int = 0
     users: set[int] = field(default_factory=set)  # who was signed in at least once
@@ -69,6 +75,7 @@ class Person:
         self.email, self.tier, self.counts = email, tier, counts
         self.company = email.partition("@")[2].removesuffix(".example")
         self.user_id: int | None = None  # None: not signed in
+        self.tenant_id = 0
         self.scenarios: list[dict[str, Any]] = []  # of the whole company, when last listed
         # No proxy of the environment must come between us and a local server.
         self.browser = build_opener(HTTPCookieProcessor(CookieJar()), ProxyHandler({}))
@@ -113,6 +120,7 @@ class Person:
         right = {"email": self.email, "password": PASSWORD}
         _, answer = self.ask("POST", "/login", body=right, expect=(200,))
         self.user_id, self.tier = answer["user_id"], answer["tier"]
+        self.tenant_id = answer["tenant_id"]
         self.counts.logins[self.tier] += 1
         self.counts.users.add(answer["user_id"])
         self.counts.signed_in.add(answer["user_id"])
@@ -172,6 +180,16 @@ class Person:
         for part in parts:
             self.ask("GET", f"{FORECAST}/{part}", number=forecast_id, expect=(200,))
             self.counts.trust[TRUST[part]] += 1
+            self.counts.trusting.add(self.user_id or 0)
+
+    def open_ticket(self, priority: str) -> None:
+        body = {"priority": priority, "problem": "the numbers look odd"}
+        self.ask("POST", "/api/tickets", body=body, expect=(201,))
+        self.counts.tickets[priority] += 1
+
+    def give_opinion(self, score: int, trusts: bool) -> None:
+        self.ask("POST", "/api/opinion", body={"score": score, "trusts": trusts}, expect=(204,))
+        self.counts.opinions[self.user_id or 0] = score, trusts
 
     def upgrade(self, tier: str) -> None:
         _, answer = self.ask("POST", "/api/upgrade", body={"tier": tier}, expect=(200,))
@@ -183,9 +201,17 @@ class Person:
         self.counts.exported_lines += text.count("\n") - 1  # without the heading
 
 
-def play(base_url: str, *, rounds: int, seed: int, on_step: OnStep | None = None) -> Counts:
+def play(
+    base_url: str,
+    *,
+    rounds: int,
+    seed: int,
+    redis_url: str = "",
+    on_step: OnStep | None = None,
+) -> Counts:
     """Everybody visits once in each round. The first round alone has something of everything.
 
+    With `redis_url`, the cache of the application, a wrong row gets into it once in each round.
     The same seed makes the same choices; only how often a waiting person looks again depends on
     time. Raises UnexpectedAnswer, TimeoutError or URLError.
     """
@@ -196,6 +222,7 @@ def play(base_url: str, *, rounds: int, seed: int, on_step: OnStep | None = None
         for company in COMPANIES
         for tier in TIERS
     ]
+    counts.people = len(people)
     done, total = 0, rounds * len(people)
     for round_number in range(1, rounds + 1):
         waiting: list[tuple[Person, int]] = []
@@ -206,7 +233,7 @@ def play(base_url: str, *, rounds: int, seed: int, on_step: OnStep | None = None
             if on_step:
                 on_step(done, total, f"round {round_number}: {person.email} ({person.tier})")
         settle(waiting, random)
-        make_mistakes(people)
+        make_mistakes(people, redis_url)
         grow(people)
         for person in random.sample(people, len(people) // 2):
             person.sign_out()
@@ -229,6 +256,9 @@ def visit(person: Person, random: Random, *, first: bool) -> list[int]:
             person.ask("GET", SCENARIO, number=scenario["id"], expect=(200,))
     if person.tier == "PRO" and (first or random.random() < 0.3):
         person.export()
+    if first or random.random() < 0.1:
+        person.open_ticket(random.choice(PRIORITIES))
+        person.give_opinion(random.randint(4, 10), random.random() < 0.7)
     times = 1 if person.company in TROUBLED else 3 if first else random.randint(1, 2)
     asked = [person.ask_forecast(random.choice([None, *person.scenarios])) for _ in range(times)]
     return [forecast for forecast in asked if forecast is not None]
@@ -241,7 +271,7 @@ def settle(waiting: list[tuple[Person, int]], random: Random) -> None:
             person.use_trust_layer(forecast_id, random.sample(list(TRUST), random.randint(1, 3)))
 
 
-def make_mistakes(people: list[Person]) -> None:
+def make_mistakes(people: list[Person], redis_url: str) -> None:
     """A page that is not there, another company's scenario, and a scenario without a name."""
     someone = people[0]
     someone.ask("GET", UNMATCHED, path="/api/invoices", expect=(404,))
@@ -250,7 +280,21 @@ def make_mistakes(people: list[Person]) -> None:
     )
     if foreign:
         someone.ask("GET", SCENARIO, number=foreign[0]["id"], expect=(404,))
+        if redis_url:
+            meet_wrong_row(someone, foreign[0], redis_url)
     someone.ask("POST", "/api/scenarios", body={"name": ""}, expect=(400,))
+
+
+def meet_wrong_row(person: Person, foreign: dict[str, Any], redis_url: str) -> None:
+    """Somebody has put another company's row into the person's part of the cache."""
+    from redis import Redis
+
+    key = f"accubooks:scenario:{person.tenant_id}:{foreign['id']}"
+    with Redis.from_url(redis_url) as cache:
+        cache.set(key, json.dumps(foreign))
+        person.ask("GET", SCENARIO, number=foreign["id"], expect=(404,))
+        cache.delete(key)
+    person.counts.violations += 1
 
 
 def grow(people: list[Person]) -> None:
@@ -266,12 +310,15 @@ def main() -> None:
     parser.add_argument("base_url")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--redis", default="", help="its cache, for a wrong row in it")
     given = parser.parse_args()
 
     def show(done: int, total: int, text: str) -> None:
         print(f"{done}/{total} {text}", flush=True)
 
-    counts = play(given.base_url, rounds=given.rounds, seed=given.seed, on_step=show)
+    counts = play(
+        given.base_url, rounds=given.rounds, seed=given.seed, redis_url=given.redis, on_step=show
+    )
     for name, value in vars(counts).items():
         print(f"{name}: {dict(value) if isinstance(value, Counter) else value}")
 

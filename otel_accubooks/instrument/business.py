@@ -12,7 +12,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from otel_accubooks.instrument import users
+from otel_accubooks.instrument import lookups, users
 from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
@@ -23,18 +23,20 @@ from otel_accubooks.instrument.rules import (
     RulesError,
     Source,
     User,
-    read_rules,
 )
+from otel_accubooks.instrument.rules_check import read_rules
 from otel_accubooks.instrument.tally import tally, text_of
 from otel_accubooks.recorder.process import recorder
 
 _log = getLogger("otel_accubooks")
 
 JSON_BYTES = 64 * 1024
-_EMPTY = Rules(None, (), (), (), ())
+BEFORE = "before.session"
+Before = dict[Source, str | None]
 
-_rules = _EMPTY
+_rules = Rules()
 _by_request: dict[tuple[str, str], list[RequestRule]] = {}
+_asked_before: dict[tuple[str, str], set[Source]] = {}
 _counted: dict[int, weakref.ref[BaseException]] = {}
 
 
@@ -53,8 +55,16 @@ def apply(rules: Rules) -> Patches:
     global _rules
     _rules = rules
     _by_request.clear()
+    _asked_before.clear()
     for rule in rules.requests:
         _by_request.setdefault((rule.method, rule.route), []).append(rule)
+        for source in rule.count.labels:
+            if isinstance(source, Source) and source.root == BEFORE:
+                _asked_before.setdefault((rule.method, rule.route), set()).add(source)
+    if rules.user is not None and rules.user.logout is not None:
+        # By its end the request has usually taken out of the session whose it was.
+        _asked_before.setdefault(rules.user.logout, set()).add(_as_before(rules.user.id))
+    lookups.watch(rules.lookups)
     patches = Patches()
     if rules.logs:
         patches.wrap(logging.Logger, "callHandlers", _heard)
@@ -64,6 +74,8 @@ def apply(rules: Rules) -> Patches:
 
 def _announce() -> None:
     """Makes the series that are known from the start exist at 0."""
+    if _rules.user is not None:
+        users.announce()
     for count in _rules.counts():
         family = recorder.counter(count.metric)
         if count.metric.closed:
@@ -82,18 +94,33 @@ def rules_exist() -> bool:
     return bool(_rules.user or _rules.requests or _rules.exceptions)
 
 
-def request_ended(response: Any) -> None:
+def request_began() -> Before:
+    """To be called in the context of a Flask request, before its view. Never raises.
+
+    What it returns is to be handed over at the end of the request.
+    """
+    try:
+        if _asked_before:
+            request = _Request(None, {})
+            asked = _asked_before.get(request.key, ()) if request.key is not None else ()
+            return {source: _safely(request.value_now, source) for source in asked}
+    except FAULTS:
+        failed("looking at a request")
+    return {}
+
+
+def request_ended(response: Any, before: Before) -> None:
     """To be called in the context of a Flask request, with its finished answer. Never raises."""
     try:
-        _ended(_Request(response), response.status_code)
+        _ended(_Request(response, before), response.status_code)
     except FAULTS:
         failed("applying the rules to a request")
 
 
-def request_failed() -> None:
+def request_failed(before: Before) -> None:
     """To be called in the context of a Flask request that ended with an exception. Never raises."""
     try:
-        _ended(_Request(None), 500)
+        _ended(_Request(None, before), 500)
     except FAULTS:
         failed("applying the rules to a request")
 
@@ -175,23 +202,28 @@ def _value_of_job(job: Any, source: Source) -> Any:
 class _Request:
     """What rules may ask of the request that ends now, read when it is asked."""
 
-    __slots__ = ("_answer", "_flask", "_response")
+    __slots__ = ("_answer", "_before", "_flask", "_response", "environ", "key")
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: Any, before: Before) -> None:
         self._flask = sys.modules["flask"]
         self._response = response
+        self._before = before
         self._answer: Any = None
-
-    @property
-    def key(self) -> tuple[str, str] | None:
-        """Method and URL rule, or None where nothing matched."""
         request = self._flask.request._get_current_object()
+        self.environ: dict[str, Any] = request.environ
+        # Method and URL rule, or None where nothing matched.
         rule = request.url_rule
-        return None if rule is None else (request.method, rule.rule)
+        self.key: tuple[str, str] | None = None if rule is None else (request.method, rule.rule)
 
     def value(self, source: Source) -> Any:
         """Raises where there is none."""
-        if source.root == "session":
+        if source.root == BEFORE:
+            return self._before.get(source)
+        return self.value_now(source)
+
+    def value_now(self, source: Source) -> Any:
+        """As `value`, of a request that may still go on."""
+        if source.root in ("session", BEFORE):
             return self._in_session(source.path)
         if source.root == "header":
             return self._flask.request.headers.get(source.path[0])
@@ -213,14 +245,6 @@ class _Request:
         finally:
             if accessed is False:
                 session.accessed = False
-
-    def value_before(self, source: Source) -> Any:
-        """The value that came with the request, where the request itself has ended the session."""
-        if source.root != "session":
-            return None
-        app = self._flask.current_app._get_current_object()
-        request = self._flask.request._get_current_object()
-        return _walk(app.session_interface.open_session(app, request), source.path)
 
 
 def _json_answer(response: Any) -> Any:
@@ -247,9 +271,15 @@ def _ended(request: _Request, status: int) -> None:
 def _notice(user: User, request: _Request, *, left: bool) -> None:
     who = _safely(request.value, user.id)
     if left:
-        who = who or _safely(request.value_before, user.id)
-    if who is not None:
-        (users.left if left else users.seen)(who)
+        who = who or _safely(request.value, _as_before(user.id))
+        if who is not None:
+            users.left(who)
+    elif who is not None:
+        users.of_request(who, request.environ)
+
+
+def _as_before(source: Source) -> Source:
+    return Source(BEFORE, source.path) if source.root == "session" else source
 
 
 def _heard(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,93 +16,32 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from otel_accubooks.contract.metrics import DB_QUERY_DURATION_MS
-from otel_accubooks.instrument.faults import FAULTS
+from otel_accubooks.instrument.database_errors import DOWN, Losses, error_type, errors
+from otel_accubooks.instrument.databases import Strings
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
-from otel_accubooks.instrument.psycopg2_errors import error_type, errors
-from otel_accubooks.instrument.psycopg2_health import Targets
-from otel_accubooks.instrument.sql import text_of, verb
+from otel_accubooks.instrument.psycopg2_health import connection_strings
+from otel_accubooks.instrument.queries import query_ended, query_of
 from otel_accubooks.recorder.process import recorder
-from otel_accubooks.recorder.series import Histogram
 
-REMEMBERED_QUERIES = 1024
-REMEMBERED_CHARACTERS = 4096
 _MADE_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE
-_DOWN = ("refused", "timeout", "dns", "too_many_connections")
-
-_durations = recorder.histogram(DB_QUERY_DURATION_MS)
-_by_query: dict[str, Histogram] = {}
 
 Method = Callable[..., Any]
 
 
-def _series_of(query: object) -> Histogram:
-    # Only plain text of moderate length: hashing and keeping 10 MB would cost more than scanning.
-    text = query if type(query) is str else text_of(query)
-    if len(text) > REMEMBERED_CHARACTERS:
-        return _durations.labels(verb(text))
-    series = _by_query.get(text)
-    if series is None:
-        if len(_by_query) >= REMEMBERED_QUERIES:
-            _by_query.clear()
-        series = _by_query[text] = _durations.labels(verb(text))
-    return series
+def _measured(losses: Losses, verb: str | None = None) -> Callable[[Method], Method]:
+    """For a cursor's method: it does `verb`, or, if None, what its query says."""
 
-
-def _query_ended(query: object, began: float) -> None:
-    elapsed = (perf_counter() - began) * 1000.0
-    try:
-        _series_of(query).record(elapsed)
-    except FAULTS:
-        failed("recording a query")
-
-
-class Losses:
-    """Connections that the server ended: noticed by the first call that fails on one."""
-
-    def __init__(self, module: Any) -> None:
-        self._error = module.DatabaseError
-
-    def noticed(self, connection: Any, error: BaseException) -> None:
-        """Counts, if `error` was raised because `connection` is gone. Never raises."""
-        try:
-            # The calls after the first one raise InterfaceError, which is no DatabaseError.
-            if isinstance(error, self._error) and connection.closed:
-                errors.labels("connection_lost").add()
-        except FAULTS:
-            failed("recording a lost connection")
-
-
-def _measured(losses: Losses) -> Callable[[Method], Method]:
-    def wrapper(original: Method) -> Method:
-        def execute(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-            began = perf_counter()
-            try:
-                result = original(self, query, *args, **kwargs)
-            except BaseException as error:
-                _query_ended(query, began)
-                losses.noticed(self.connection, error)
-                raise
-            _query_ended(query, began)
-            return result
-
-        return execute
-
-    return wrapper
-
-
-def _measured_as(query: str, losses: Losses) -> Callable[[Method], Method]:
     def wrapper(original: Method) -> Method:
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             began = perf_counter()
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                _query_ended(query, began)
+                query_ended(verb or query_of(args, kwargs), began)
                 losses.noticed(self.connection, error)
                 raise
-            _query_ended(query, began)
+            query_ended(verb or query_of(args, kwargs), began)
             return result
 
         return method
@@ -160,13 +99,13 @@ def _derived(base: Any, methods: dict[str, Callable[[Method], Method]], *first: 
 
 
 def _cursor_type(module: Any, losses: Losses) -> type:
-    copy = _measured_as("COPY", losses)
+    copy = _measured(losses, "COPY")
     return _derived(
         module._psycopg.cursor,
         {
             "execute": _measured(losses),
             "executemany": _measured(losses),
-            "callproc": _measured_as("CALL", losses),
+            "callproc": _measured(losses, "CALL"),
             "copy_from": copy,
             "copy_to": copy,
             "copy_expert": copy,
@@ -197,7 +136,7 @@ def _take_place(patches: Patches, module: Any, measured: type, original: type) -
 
 
 def _measured_connect(
-    connection: type, operational_error: type[Exception], targets: Targets
+    connection: type, operational_error: type[Exception], strings: Strings
 ) -> Callable[[Method], Method]:
     def wrapper(original: Method) -> Method:
         def _connect(*args: Any, **kwargs: Any) -> Any:
@@ -209,10 +148,10 @@ def _measured_connect(
             except operational_error as error:
                 kind = error_type(error)
                 errors.labels(kind).add()
-                if kind in _DOWN:
-                    targets.used(dsn)
+                if kind in DOWN:
+                    strings.used(dsn)
                 raise
-            targets.used(dsn)
+            strings.used(dsn, made)
             return made
 
         return _connect
@@ -226,7 +165,9 @@ def instrument(module: Any) -> Patches:
     Classes that were derived meanwhile stay measured when the patches are restored.
     """
     patches = Patches()
-    losses = Losses(module)
+    losses = Losses(
+        module.DatabaseError, "closed"
+    )  # later calls raise InterfaceError, which is none
     base_cursor, base_connection = module._psycopg.cursor, module._psycopg.connection
     replication = module._psycopg.ReplicationConnection, module._psycopg.ReplicationCursor
     cursor = _cursor_type(module, losses)
@@ -236,9 +177,9 @@ def instrument(module: Any) -> Patches:
     # So that a replication connection is still a connection, and its cursor a cursor.
     for base, first in zip(replication, (connection, cursor), strict=True):
         patches.set(module._psycopg, base.__name__, _derived(base, {}, first))
-    targets = Targets(module, module._connect)
+    strings = connection_strings(module, module._connect)
     patches.wrap(
-        module, "_connect", _measured_connect(connection, module.OperationalError, targets)
+        module, "_connect", _measured_connect(connection, module.OperationalError, strings)
     )
     recorder.on_open(errors.announce)
     return patches

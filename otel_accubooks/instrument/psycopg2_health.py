@@ -1,102 +1,80 @@
-"""psycopg2: whether the databases that this process uses answer, asked in the background."""
+"""psycopg2: connections of our own to the databases that the application uses."""
 
 from __future__ import annotations
 
-import os
 import select
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from otel_accubooks.instrument.faults import FAULTS
-from otel_accubooks.instrument.guard import failed
-from otel_accubooks.instrument.polling import polls
-from otel_accubooks.instrument.psycopg2_errors import error_type
-
-LIMIT_SECONDS = 2.0
-MAX_TARGETS = 8  # an application with a database for each tenant is judged by the first few
-_REMEMBERED = 64
+from otel_accubooks.instrument.databases import Strings, Target, readers, wait_for
+from otel_accubooks.instrument.libpq import target_name
 
 
-class Targets:
-    """The databases to ask. Connection strings are kept in this memory, and nowhere else."""
+def connection_strings(module: Any, connect: Callable[..., Any]) -> Strings:
+    """To be told of each DSN. `connect` is the driver's own, so that our connections are not measured."""
 
-    def __init__(self, module: Any, connect: Callable[..., Any]) -> None:
-        """`connect` is the driver's own function, so that asking is not measured."""
-        self._parse_dsn = module.extensions.parse_dsn
-        self._error = module.OperationalError
-        self._connect = connect
-        self._seen: dict[str, None] = {}
-        self._dsns: dict[str, str] = {}
+    def read(dsn: str) -> Target | None:
+        parameters = module.extensions.parse_dsn(dsn)
+        if "replication" in parameters:
+            return None
+        return target_name(parameters), lambda seconds: LimitedConnection(connect, dsn, seconds)
 
-    def used(self, dsn: object) -> None:
-        """Told of each connection; a database that is new is asked from now on. Never raises."""
+    readers.append(read)
+    return Strings(read, module.Error)
+
+
+class LimitedConnection:
+    """A connection that reads only, with one time limit for everything.
+
+    Asynchronous, since then the limit holds however the server hangs, and since it is no business of
+    the application's wait callback. The server is told the limit too, in a transaction and not by an
+    option, which a connection pooler might refuse.
+    """
+
+    def __init__(self, connect: Callable[..., Any], dsn: str, seconds: float) -> None:
+        self._deadline = monotonic() + seconds
+        self._connection = connect(dsn, async_=1)
         try:
-            if dsn not in self._seen:
-                self._add(str(dsn))
-        except (*FAULTS, self._error):
-            failed("watching a database")
+            self.wait()
+            self.cursor().execute(
+                f"BEGIN READ ONLY; SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}"
+            )
+        except BaseException:
+            self.close()
+            raise
 
-    def _add(self, dsn: str) -> None:
-        if len(self._seen) >= _REMEMBERED:
-            self._seen.clear()
-        self._seen[dsn] = None
-        parameters = self._parse_dsn(dsn)
-        name = target_name(parameters)
-        if "replication" in parameters or (
-            name not in self._dsns and len(self._dsns) >= MAX_TARGETS
-        ):
-            return
-        self._dsns[name] = dsn  # the newest one: passwords may be renewed
-        polls.add(name, lambda: self._ask(name), "database")
+    def cursor(self) -> LimitedCursor:
+        """A cursor of this connection."""
+        return LimitedCursor(self, self._connection.cursor())
 
-    def _ask(self, name: str) -> None:
-        """Connects, asks for 1, and leaves, all within LIMIT_SECONDS; raises where that fails.
+    def close(self) -> None:
+        """Ends the connection, and with it the transaction."""
+        self._connection.close()
 
-        An asynchronous connection, since it has one time limit for everything, needs no option that
-        a connection pooler might refuse, and is no business of the application's wait callback.
-        """
-        deadline = monotonic() + LIMIT_SECONDS
-        try:
-            connection = self._connect(self._dsns[name], async_=1)
-            try:
-                _wait(connection, deadline)
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT 1")
-                    _wait(connection, deadline)
-            finally:
-                connection.close()
-        except self._error as error:
-            # A password that ended since says nothing about the server.
-            if error_type(error) != "authentication":
-                raise
+    def wait(self) -> None:
+        """Returns when the server has answered; raises TimeoutError, or what the driver raises."""
+        from psycopg2.extensions import POLL_OK, POLL_READ
+
+        connection = self._connection
+        while (state := connection.poll()) != POLL_OK:
+            events = select.POLLIN if state == POLL_READ else select.POLLOUT
+            wait_for(connection.fileno(), events, self._deadline)
 
 
-def _wait(connection: Any, deadline: float) -> None:
-    from psycopg2.extensions import POLL_OK, POLL_READ
+class LimitedCursor:
+    """A cursor of a LimitedConnection, with the DB-API's names."""
 
-    while (state := connection.poll()) != POLL_OK:
-        left = deadline - monotonic()
-        if left <= 0:
-            raise TimeoutError(f"no answer within {LIMIT_SECONDS:g} s")
-        ready = select.poll()
-        ready.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
-        ready.poll(left * 1000)
+    def __init__(self, connection: LimitedConnection, cursor: Any) -> None:
+        self._connection = connection
+        self._cursor = cursor
+        self.fetchone, self.fetchall = cursor.fetchone, cursor.fetchall
 
+    @property
+    def description(self) -> Any:
+        return self._cursor.description
 
-def target_name(parameters: dict[str, str]) -> str:
-    """What tells databases apart, from parsed connection parameters: no user, no password."""
-    service = parameters.get("service")
-    if service:
-        return f"database service {service}"
-    host = parameters.get("host") or parameters.get("hostaddr") or os.environ.get("PGHOST")
-    port = parameters.get("port") or os.environ.get("PGPORT") or "5432"
-    return f"database {host or 'local'}:{port}/{database_name(parameters) or ''}"
-
-
-def database_name(parameters: dict[str, str]) -> str | None:
-    """The database's name, as libpq finds it; None where only the server knows it."""
-    user = parameters.get("user") or os.environ.get("PGUSER")
-    name = parameters.get("dbname") or os.environ.get("PGDATABASE") or user
-    # A whole connection string in the wrong place may hold a password.
-    return None if name is None or "=" in name or "://" in name else name
+    def execute(self, query: str) -> None:
+        """Sends a query and waits for all of its result."""
+        self._cursor.execute(query)
+        self._connection.wait()

@@ -60,10 +60,6 @@ _READS = {
     "hgetall": FILLED,
 }
 
-# Keys of RQ, of Celery's results, and of Celery's broker with a queue of the default name.
-_QUEUE_PREFIXES = ("rq:", "celery", "_kombu.", "unacked", "chord-unlock-")
-_QUEUE_PREFIXES_BYTES = tuple(prefix.encode() for prefix in _QUEUE_PREFIXES)
-
 
 @dataclass(frozen=True)
 class Command:
@@ -87,10 +83,3 @@ def command(name: object) -> Command | None:
         first_key = 1
     operation = word if word in _OPERATIONS else OTHER
     return Command(operation, first_key, _READS.get(word, SILENT))
-
-
-def is_queue_key(key: object) -> bool:
-    """True for a key of a queue library, whose traffic is not cache traffic."""
-    if type(key) is str:
-        return key.startswith(_QUEUE_PREFIXES)
-    return isinstance(key, bytes) and key.startswith(_QUEUE_PREFIXES_BYTES)

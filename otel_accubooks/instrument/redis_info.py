@@ -1,10 +1,13 @@
-"""Redis: what the server says of its memory and evictions, asked in the background with INFO."""
+"""Redis: what the cache's servers say of their memory and evictions, asked in the background."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 from weakref import ref
+
+from redis.exceptions import AuthenticationError, ResponseError
 
 from otel_accubooks.contract.metrics import (
     CACHE_EVICTION_RATE_PER_SEC,
@@ -12,40 +15,46 @@ from otel_accubooks.contract.metrics import (
     CACHE_MEMORY_USAGE_PERCENT,
 )
 from otel_accubooks.instrument.polling import polls
+from otel_accubooks.instrument.redis_connections import own_connection
+from otel_accubooks.instrument.redis_owners import is_cluster, nodes
+from otel_accubooks.instrument.redis_place import DEFAULT_BUDGET_BYTES, of_pool
 from otel_accubooks.recorder.process import recorder
 
-LIMIT_SECONDS = 2.0
-DEFAULT_MEMORY_BUDGET_BYTES = 2 * 1024**3
+MAX_SERVERS = 32  # an application with a database for each tenant is judged by the first ones
+KEPT_SECONDS = 60.0  # without a pool; for an application that makes one for each request
 
 # What cache_memory_usage_percent is of, where a server has no maxmemory.
-memory_budget_bytes: float = DEFAULT_MEMORY_BUDGET_BYTES
-
-# What belongs to the application's pool, or would make a question last longer than its limit.
-_NOT_OURS = ("maint_notifications", "orig_", "himport_", "retry", "health_check_interval")
+memory_budget_bytes: float = DEFAULT_BUDGET_BYTES
 
 
 class Server:
-    """One Redis server, and what it last said."""
+    """One Redis server: who uses it here, and what it last said."""
 
-    def __init__(self, connection_class: Any, settings: dict[str, Any]) -> None:
-        self._connection_class = connection_class
-        self._settings = settings
+    def __init__(self) -> None:
+        self.connection: Callable[[], Any]
+        self.users: dict[int, ref[Any]] = {}
+        self.seen = 0.0
         self._evicted: tuple[str, float, float] | None = None  # run id, keys, when
         self.used_bytes = self.percent = self.evictions = 0.0
+
+    def used_by(self, owner: Any, pool: Any) -> None:
+        """Told of each pool that leads here. The newest is asked like: passwords may be renewed."""
+        key, users = id(owner), self.users
+        users[key] = ref(owner, lambda _: users.pop(key, None))
+        self.seen = monotonic()
+        self.connection = own_connection(pool)
 
     def ask(self) -> bool:
         """Asks INFO over a connection of its own; False if it may not. Raises where nobody answers.
 
         The connection goes past every client, so that it is never measured.
         """
-        from redis.exceptions import ResponseError
-
-        connection = self._connection_class(**self._settings)
+        connection = self.connection()
         try:
             connection.connect()
             connection.send_command("INFO")
             answer = connection.read_response()
-        except ResponseError:
+        except (ResponseError, AuthenticationError):
             return False  # no right to INFO, but an answer all the same
         finally:
             connection.disconnect()
@@ -68,41 +77,46 @@ class Servers:
     """The Redis servers that this process uses as a cache."""
 
     def __init__(self) -> None:
-        # By id, which an owner gives back when it goes; True for a broker's: it is no cache.
-        self._owners: dict[int, tuple[ref[Any], bool]] = {}
         self._asked: dict[str, Server] = {}
 
-    def is_broker(self, owner: Any) -> bool:
-        """True for a connection pool of Celery's broker. Any other is asked from now on.
+    def watch(self, owner: Any) -> list[str]:
+        """Has the servers of a pool or cluster asked from now on. Asks nothing itself.
 
-        `owner` is a connection pool, or a cluster's client: that has a pool for each node.
+        Returns their names.
         """
-        known = self._owners.get(id(owner))
-        return known[1] if known is not None else self._add(owner)
+        names = []
+        for pool in _pools(owner):
+            name = target_name(pool)
+            names.append(name)
+            if name not in self._asked and len(self._asked) >= MAX_SERVERS:
+                continue
+            self._asked.setdefault(name, Server()).used_by(owner, pool)
+            polls.add(name, lambda name=name: self._ask(name), "cache")  # type: ignore[misc]
+        return names
 
-    def _add(self, owner: Any) -> bool:
-        key = id(owner)
-        if hasattr(owner, "connection_class"):
-            pools, broker = [owner], str(owner.connection_class.__module__).startswith("kombu.")
-        else:
-            nodes = [node.redis_connection for node in owner.get_primaries()]
-            pools, broker = [node.connection_pool for node in nodes if node is not None], False
-        self._owners[key] = ref(owner, lambda _: self._owners.pop(key, None)), broker
-        if not broker:
-            for pool in pools:
-                self._watch(pool)
-        return broker
+    def _ask(self, name: str) -> None:
+        server = self._asked[name]
+        if not self._in_use(name, server):
+            self._forget(name, server)
+        elif server.ask():
+            self._show()
 
-    def _watch(self, pool: Any) -> None:
-        name = target_name(pool)
-        if name in self._asked:
-            return
-        self._asked[name] = server = Server(pool.connection_class, own_settings(pool))
-        polls.add(name, lambda: self._ask(server), "cache")
+    def _in_use(self, name: str, server: Server) -> bool:
+        """Looks again at who uses it, since the nodes of a cluster change."""
+        live = _live(server)
+        if not live:
+            return monotonic() - server.seen < KEPT_SECONDS
+        named = [self.watch(owner) for owner in live]
+        return any(name in names or not names for names in named)
 
-    def _ask(self, server: Server) -> None:
-        if not server.ask():
-            return
+    def _forget(self, name: str, server: Server) -> None:
+        self._asked.pop(name, None)
+        polls.forget(name)
+        self._show()
+        for owner in _live(server):  # who came just now
+            self.watch(owner)
+
+    def _show(self) -> None:
         # The metrics have no label, so of several servers the worst is shown.
         told = [one for one in list(self._asked.values()) if one.used_bytes]
         for metric, values in (
@@ -110,37 +124,26 @@ class Servers:
             (CACHE_MEMORY_USAGE_PERCENT, [one.percent for one in told]),
             (CACHE_EVICTION_RATE_PER_SEC, [one.evictions for one in told]),
         ):
-            recorder.gauge(metric).labels().set(max(values))
+            recorder.gauge(metric).labels().set(max(values, default=0.0))
+
+
+def _live(server: Server) -> list[Any]:
+    owners = [user() for user in list(server.users.values())]
+    return [owner for owner in owners if owner is not None]
+
+
+def _pools(owner: Any) -> list[Any]:
+    if not is_cluster(owner):
+        # An asyncio client's pool for a Sentinel's replicas does not tell where it goes.
+        return [owner] if getattr(owner, "master_address", True) else []
+    primaries = [node for node in nodes(owner) if node.server_type == "primary"]
+    clients = [getattr(node, "redis_connection", node) for node in primaries]
+    return [getattr(each, "connection_pool", each) for each in clients if each is not None]
 
 
 def target_name(pool: Any) -> str:
     """What tells servers apart: no user, no password."""
-    settings = pool.connection_kwargs
-    database = settings.get("db") or 0
-    service = getattr(pool, "service_name", None)
-    if service:
-        return f"cache redis sentinel {service}/{database}"
-    if "path" in settings:
-        return f"cache redis {settings['path']}/{database}"
-    host, port = settings.get("host") or "localhost", settings.get("port") or 6379
-    return f"cache redis {host}:{port}/{database}"
-
-
-def own_settings(pool: Any) -> dict[str, Any]:
-    """The pool's settings for a connection that answers soon or fails: no retries, short limits."""
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    settings = {
-        name: value
-        for name, value in pool.connection_kwargs.items()
-        if not name.startswith(_NOT_OURS)
-    }
-    settings["socket_timeout"] = LIMIT_SECONDS
-    if "path" not in settings:  # older releases know no time limit for connecting to a Unix socket
-        settings["socket_connect_timeout"] = LIMIT_SECONDS
-    settings["retry"] = Retry(NoBackoff(), 0)
-    return settings
+    return f"cache redis {of_pool(pool)}"
 
 
 def parse_info(answer: bytes | str) -> dict[str, str]:

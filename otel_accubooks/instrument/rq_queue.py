@@ -12,9 +12,10 @@ from otel_accubooks.contract.metrics import (
     FORECAST_WORKER_UTILIZATION_PERCENT,
 )
 from otel_accubooks.instrument.polling import polls
+from otel_accubooks.instrument.redis_connections import own_connection
+from otel_accubooks.instrument.redis_place import of_pool
 from otel_accubooks.recorder.process import recorder
 
-TIMEOUT_SECONDS = 2.0
 PAGE = 100  # jobs looked at together: one that was put in front may be younger than those behind it
 PAGES = 20  # enough to get past jobs whose hashes have expired
 
@@ -28,17 +29,10 @@ _watched: set[str] = set()
 def watch(queue: Any) -> None:
     """Has `queue`, an rq.Queue, asked in the background from now on. Asks nothing itself."""
     pool = queue.connection.connection_pool
-    name = f"queue {_server(pool)} {queue.name}"
+    name = f"queue {of_pool(pool)} {queue.name}"
     if name not in _watched:
         polls.add(name, QueuePoll(queue, pool).ask, "queue")
         _watched.add(name)
-
-
-def _server(pool: Any) -> str:
-    given = pool.connection_kwargs
-    where = given.get("path") or getattr(pool, "service_name", None)  # a socket; a Sentinel's name
-    where = where or f"{given.get('host', 'localhost')}:{given.get('port', 6379)}"
-    return f"{where}/{given.get('db') or 0}"
 
 
 class QueuePoll:
@@ -49,8 +43,6 @@ class QueuePoll:
 
     def __init__(self, queue: Any, pool: Any) -> None:
         # Not in the thread that asks: an import there, beside a fork, would hang the child.
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
         from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
         self._name = queue.name
@@ -58,7 +50,6 @@ class QueuePoll:
         self._job_prefix = queue.job_class.redis_job_namespace_prefix
         self._workers_key = WORKERS_BY_QUEUE_KEY % queue.name
         self._pool = pool
-        self._no_retry = Retry(NoBackoff(), 0)
 
     def ask(self) -> None:
         """Asks, and sets the gauges. Raises what redis raises where nobody answers in time."""
@@ -79,21 +70,10 @@ class QueuePoll:
 
     def _connection(self) -> Any:
         """A connection as the queue's own, with short time limits."""
-        given = {
-            name: value
-            for name, value in self._pool.connection_kwargs.items()
-            # What redis-py 8 keeps there for its own pool.
-            if "maint" not in name and not name.startswith(("orig_", "himport", "event_dispatcher"))
-        }
-        given.update(
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=self._no_retry,
-            encoding="utf-8",
-            encoding_errors="replace",
-            decode_responses=True,
+        connection = own_connection(
+            self._pool, encoding="utf-8", encoding_errors="replace", decode_responses=True
         )
-        return self._pool.connection_class(**given)
+        return connection()
 
     def _oldest_age(self, connection: Any) -> float:
         for start in range(0, PAGE * PAGES, PAGE):

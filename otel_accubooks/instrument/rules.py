@@ -1,39 +1,33 @@
-"""The rules file: which events of an application count as business, read and checked as a whole.
-
-Either everything in a file is right and it is applied, or nothing of it is.
-"""
+"""The rules: which events of an application count as business, and which of its data are gauges."""
 
 from __future__ import annotations
 
-import json
-import logging
-import re
-import sys
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Any
 
-from otel_accubooks.contract.metric import Label, Metric
-from otel_accubooks.contract.metrics import JOB_STATUSES, METRICS
-from otel_accubooks.instrument.rules_lines import Lines
+from otel_accubooks.contract import metrics as m
+from otel_accubooks.contract.metric import Metric
 
-BUSINESS_COUNTERS = {m.name: m for m in METRICS if m.group == "business" and m.type == "counter"}
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-
-_STATUS = re.compile(r"[1-5](xx|\d\d)", re.ASCII)
-_SHOWN_CHARACTERS = 60
-_OF_REQUESTS = ("session", "g", "header", "json")
-_OF_JOBS = ("args", "kwargs", "meta", "result")
-_KEYS = {
-    "user": ("id", "tier", "logout"),
-    "request": ("method", "route", "status", "count", "labels"),
-    "job": ("function", "outcome", "count", "labels"),
-    "exception": ("class", "count", "labels"),
-    "log": ("logger", "level", "count", "labels"),
+BUSINESS_COUNTERS = {
+    metric.name: metric
+    for metric in m.METRICS
+    if metric.group == "business" and metric.type == "counter"
 }
+# The gauges over what an application stores, with the least and the greatest value of each. The other
+# business gauges are derived from requests.
+LOOKUP_GAUGES: dict[str, tuple[Metric, float, float]] = {
+    metric.name: (metric, least, greatest)
+    for metric, least, greatest in (
+        (m.USERS_BY_TIER, 0.0, math.inf),
+        (m.USERS_AT_TIER_LIMIT_PERCENT, 0.0, 100.0),
+        (m.BETA_TRUST_RATE_PERCENT, 0.0, 100.0),
+        (m.NPS_SCORE, -100.0, 100.0),
+    )
+}
+# Those that answer one number, and the one that answers pairs; all of them only read.
+REDIS_COMMANDS = ("GET", "HGET", "HLEN", "LLEN", "SCARD", "ZCARD", "ZCOUNT", "ZSCORE", "HGETALL")
+PAIRS = "HGETALL"
 
 
 class RulesError(ValueError):
@@ -42,7 +36,10 @@ class RulesError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a value comes from: `root` as in the file (session, kwargs, ...), and the way on."""
+    """Where a value comes from: `root` as in the file (session, kwargs, ...), and the way on.
+
+    `before.session` is the session as it was when the request came.
+    """
 
     root: str
     path: tuple[str, ...]
@@ -101,260 +98,33 @@ class User:
 
 
 @dataclass(frozen=True)
+class Lookup:
+    """A gauge that is asked for each `every` seconds, by one `sql` query or one `redis` command.
+
+    `target` is the environment variable with the address; of SQL, None is the application's own.
+    `where` is its place in the file.
+    """
+
+    gauge: Metric
+    sql: str
+    redis: tuple[str, ...]
+    target: str | None
+    every: float
+    where: str
+
+
+@dataclass(frozen=True)
 class Rules:
     """A whole file."""
 
-    user: User | None
-    requests: tuple[RequestRule, ...]
-    jobs: tuple[JobRule, ...]
-    exceptions: tuple[ExceptionRule, ...]
-    logs: tuple[LogRule, ...]
+    user: User | None = None
+    requests: tuple[RequestRule, ...] = ()
+    jobs: tuple[JobRule, ...] = ()
+    exceptions: tuple[ExceptionRule, ...] = ()
+    logs: tuple[LogRule, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
 
     def counts(self) -> Iterable[Count]:
         """What all rules count."""
         for rules in (self.requests, self.jobs, self.exceptions, self.logs):
             yield from (rule.count for rule in rules)
-
-
-def read_rules(path: Path) -> Rules:
-    """Reads and checks the TOML file at `path`. Raises RulesError, and nothing else."""
-    try:
-        if not path.is_file() and path.exists():
-            raise RulesError(f"{path}: is no file, expected TOML")
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise RulesError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise RulesError(f"{path}: byte {error.start} is not UTF-8, expected TOML") from None
-    return check_rules(str(path), text)
-
-
-def check_rules(file: str, text: str) -> Rules:
-    """The rules in `text`; `file` is its name in messages. Raises RulesError, and nothing else."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RulesError(_syntax_error(file, text, str(error))) from None
-    except (ValueError, RecursionError) as error:  # a number of 5000 digits, 1000 brackets
-        raise RulesError(f"{file}: cannot be read as TOML: {error}") from None
-    checker = _Checker(file, text)
-    rules = checker.rules(data)
-    if checker.errors:
-        raise RulesError("\n".join(message for _, message in sorted(checker.errors)))
-    return rules
-
-
-def _syntax_error(file: str, text: str, message: str) -> str:
-    what, _, where = message.rpartition(" (at ")
-    at_line = re.match(r"line (\d+)", where)
-    line = at_line[1] if at_line else text.count("\n") + 1
-    return f"{file}:{line}: {what or message}, expected TOML"
-
-
-@dataclass(frozen=True)
-class _Table:
-    """One table of the file: its kind, its number among those of its kind, and what is in it."""
-
-    kind: str
-    number: int
-    content: dict[str, Any]
-    within: str = ""  # the key that it is the value of
-
-    @property
-    def title(self) -> str:
-        return "[user]" if self.kind == "user" else f"[[{self.kind}]]"
-
-
-# What stands for a faulty part: the rules that it is in are never handed out.
-_NO_SOURCE = Source("", ())
-_NO_COUNT = Count(METRICS[0], ())
-
-
-class _Checker:
-    """Checks everything, and collects what is wrong, each with its line."""
-
-    def __init__(self, file: str, text: str) -> None:
-        self.errors: list[tuple[int, str]] = []
-        self._file = file
-        self._lines = Lines(text)
-        self._tier: Source | None = None
-
-    def rules(self, data: dict[str, Any]) -> Rules:
-        for kind in data.keys() - _KEYS.keys():
-            found = f"{_shown(kind)} is no kind of rule"
-            self._wrong(self._lines.of(kind, 0), found, _nearest(kind, _KEYS))
-        users = [self._user(table) for table in self._tables(data, "user")]
-        return Rules(
-            users[0] if users else None,
-            tuple(self._request(table) for table in self._tables(data, "request")),
-            tuple(self._job(table) for table in self._tables(data, "job")),
-            tuple(self._exception(table) for table in self._tables(data, "exception")),
-            tuple(self._log(table) for table in self._tables(data, "log")),
-        )
-
-    def _tables(self, data: dict[str, Any], kind: str) -> list[_Table]:
-        given = data.get(kind, [])
-        if kind == "user":
-            given = [given] if kind in data else []
-        elif not isinstance(given, list):
-            self._wrong(self._lines.of(kind, 0), f"{kind} is {_shown(given)}", f"[[{kind}]]")
-            return []
-        tables = [_Table(kind, i, c) for i, c in enumerate(given) if isinstance(c, dict)]
-        if len(tables) < len(given):
-            self._wrong(self._lines.of(kind, 0), f"{kind} holds no table", f"[{kind}]")
-        for table in tables:
-            self._known_keys(table, _KEYS[kind])
-        return tables
-
-    def _known_keys(self, table: _Table, keys: tuple[str, ...]) -> None:
-        for key in table.content.keys() - set(keys):
-            found = f"{_shown(key)} is no key of {table.within or table.title}"
-            self._at(table, key, found, _nearest(key, keys))
-
-    def _user(self, table: _Table) -> User:
-        if "tier" in table.content:
-            self._tier = self._source(table, "tier", table.content["tier"], _OF_REQUESTS)
-        logout = None
-        if "logout" in table.content:
-            given = table.content["logout"]
-            if isinstance(given, dict):
-                inner = _Table("user", table.number, given, "logout")
-                self._known_keys(inner, ("method", "route"))
-                logout = self._method(inner), self._route(inner)
-            else:
-                expected = 'a table such as { method = "POST", route = "/logout" }'
-                self._at(table, "logout", f"logout is {_shown(given)}", expected)
-        return User(self._source(table, "id", table.content.get("id"), _OF_REQUESTS), logout)
-
-    def _request(self, table: _Table) -> RequestRule:
-        status = table.content.get("status")
-        text = str(status) if type(status) is int and 100 <= status < 600 else status
-        if not (isinstance(text, str) and _STATUS.fullmatch(text)):
-            self._no(table, "status", status, 'a status such as 201, "2xx" or "403"')
-        count = self._count(table, _OF_REQUESTS)
-        return RequestRule(self._method(table), self._route(table), str(text), count)
-
-    def _job(self, table: _Table) -> JobRule:
-        function = self._dotted(table, "function", "a function such as package.module.name")
-        outcome = self._one_of(table, "outcome", JOB_STATUSES)
-        return JobRule(function, outcome, self._count(table, _OF_JOBS))
-
-    def _exception(self, table: _Table) -> ExceptionRule:
-        name = self._dotted(table, "class", "a class such as package.module.SomeError")
-        full_name = name if "." in name else f"builtins.{name}"
-        return ExceptionRule(full_name, self._count(table, ()))
-
-    def _log(self, table: _Table) -> LogRule:
-        logger = table.content.get("logger")
-        if not isinstance(logger, str) or not logger:
-            self._no(table, "logger", logger, "the name of a logger such as package.module")
-        level = self._one_of(table, "level", LEVELS)
-        count = self._count(table, ())
-        return LogRule(str(logger), getattr(logging, level, 0), count)
-
-    def _method(self, table: _Table) -> str:
-        return self._one_of(table, "method", METHODS)
-
-    def _route(self, table: _Table) -> str:
-        route = table.content.get("route")
-        if isinstance(route, str) and route.startswith("/"):
-            return route
-        return self._no(table, "route", route, 'a URL rule as in app.route, such as "/api/things"')
-
-    def _one_of(self, table: _Table, key: str, values: tuple[str, ...]) -> str:
-        value = table.content.get(key)
-        if isinstance(value, str) and value in values:
-            return value
-        return self._no(table, key, value, f"one of {', '.join(values)}")
-
-    def _dotted(self, table: _Table, key: str, expected: str) -> str:
-        value = table.content.get(key)
-        if isinstance(value, str) and all(part.isidentifier() for part in value.split(".")):
-            return value
-        return self._no(table, key, value, expected)
-
-    def _count(self, table: _Table, roots: tuple[str, ...]) -> Count:
-        name = table.content.get("count")
-        metric = BUSINESS_COUNTERS.get(name) if isinstance(name, str) else None
-        if metric is None:
-            such = _nearest(name, BUSINESS_COUNTERS)
-            self._no(table, "count", name, f"a business counter such as {such}")
-            return _NO_COUNT
-        given = table.content.get("labels", {})
-        if not isinstance(given, dict):
-            self._no(table, "labels", given, f"a table with {', '.join(metric.label_names)}")
-            return _NO_COUNT
-        if roots == _OF_REQUESTS and self._tier is not None and "tier" in metric.label_names:
-            sources = {"tier": self._tier, **given}
-        else:
-            sources = given
-        if sources.keys() != set(metric.label_names):
-            found = f"labels has {', '.join(map(_shown, given)) or 'nothing'}"
-            self._at(table, "labels", found, f"{', '.join(metric.label_names)} of {metric.name}")
-            return _NO_COUNT
-        labels = (self._label(table, label, sources[label.name], roots) for label in metric.labels)
-        return Count(metric, tuple(labels))
-
-    def _label(
-        self, table: _Table, label: Label, given: object, roots: tuple[str, ...]
-    ) -> Source | str:
-        if isinstance(given, Source):
-            return given
-        if not isinstance(given, dict):
-            return self._source(table, label.name, given, roots)
-        value = given.get("value")
-        if not isinstance(value, str) or not value or len(given) > 1:
-            expected = '{ value = "…" }'
-            self._at(table, "labels", f"{label.name} is {_shown(given)}", expected, label.name)
-        elif label.values is not None and value not in label.values:
-            found = f"{label.name} is {_shown(value)}"
-            self._at(table, "labels", found, f"one of {', '.join(label.values)}", label.name)
-        return str(value)
-
-    def _source(self, table: _Table, name: str, given: object, roots: tuple[str, ...]) -> Source:
-        if isinstance(given, str):
-            root, *path = given.split(".")
-            if root in roots and path and all(path) and (root != "args" or path[0].isdecimal()):
-                # A header's name may have dots of its own.
-                return Source(root, (".".join(path),) if root == "header" else tuple(path))
-        such = ", ".join(f"{root}.{0 if root == 'args' else 'x'}" for root in roots)
-        expected = f"a source ({such})" if such else '{ value = "…" }'
-        found = "missing" if given is None else _shown(given)
-        self._at(table, name, f"{name} is {found}", expected, "labels")
-        return _NO_SOURCE
-
-    def _no(self, table: _Table, key: str, value: object, expected: str) -> str:
-        found = "missing" if value is None else _shown(value)
-        self._at(table, key, f"{key} is {found}", expected)
-        return ""
-
-    def _at(self, table: _Table, key: str, found: str, expected: str, *also: str) -> None:
-        keys = (table.within,) if table.within else (key, *also)
-        self._wrong(self._lines.of(table.kind, table.number, *keys), found, expected)
-
-    def _wrong(self, line: int, found: str, expected: str) -> None:
-        self.errors.append((line, f"{self._file}:{line}: {found}, expected {expected}"))
-
-
-def _shown(value: object) -> str:
-    """A value of the file in few characters."""
-    if isinstance(value, str):
-        cut = value if len(value) <= _SHOWN_CHARACTERS else value[: _SHOWN_CHARACTERS - 1] + "…"
-        return json.dumps(cut, ensure_ascii=False)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and abs(value) < 10**18:
-        return str(value)
-    names = {dict: "a table", list: "an array", int: "a number", float: "a number"}
-    return names.get(type(value), "a date or time")
-
-
-def _nearest(word: object, known: Iterable[str]) -> str:
-    """The one of `known` that is most like `word`, else the first."""
-    words = list(known)
-    text = word[:_SHOWN_CHARACTERS] if isinstance(word, str) else ""
-    return (get_close_matches(text, words, 1, 0.5) or words)[0]

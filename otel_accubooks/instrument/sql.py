@@ -22,6 +22,7 @@ _VERBS = {verb: verb for verb in SQL_VERBS} | {
     "ANALYSE": "ANALYZE",
 }
 _AFTER_CTES = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "TABLE"))
+_COMPOSING = ("psycopg2.sql", "psycopg.sql")
 # Behind these comes a name, which may be spelt like a verb: WITH update AS (...) SELECT ...
 _BEFORE_A_NAME = frozenset(
     ("WITH", "RECURSIVE", ",", "SET", "BY", "USING", "CYCLE", "TO", "DEFAULT")
@@ -47,10 +48,11 @@ def text_of(query: object) -> str:
         return query[:SCANNED_CHARACTERS]
     if isinstance(query, bytes | bytearray):
         return query[:SCANNED_CHARACTERS].decode("latin-1")
-    module = sys.modules.get("psycopg2.sql")
-    if module is None or not isinstance(query, module.Composable):
-        return ""
-    return _composed(query, module)
+    for name in _COMPOSING:
+        module = sys.modules.get(name)
+        if module is not None and isinstance(query, module.Composable):
+            return _composed(query, module)
+    return ""
 
 
 def _composed(query: Any, module: Any) -> str:
@@ -60,12 +62,17 @@ def _composed(query: Any, module: Any) -> str:
     while waiting and room > 0:
         part = waiting.pop()
         if isinstance(part, module.Composed):
-            waiting.extend(reversed(part.seq))
+            waiting.extend(reversed(tuple(part)))
             continue
-        piece = part.string[:room] if isinstance(part, module.SQL) else '""'
+        piece = _static(part)[:room] if isinstance(part, module.SQL) else '""'
         pieces.append(piece)
         room -= len(piece)
     return "".join(pieces)
+
+
+def _static(part: Any) -> str:
+    # psycopg has no name for it but this; rendering would need a connection.
+    return str(part.string if hasattr(part, "string") else part._obj)
 
 
 def verb(text: str) -> str:

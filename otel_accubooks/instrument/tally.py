@@ -8,18 +8,20 @@ from logging import getLogger
 from typing import Any
 
 from otel_accubooks.contract.metric import Metric
-from otel_accubooks.contract.metrics import UNKNOWN
+from otel_accubooks.contract.metrics import TRUST_LAYER_USAGE_TOTAL, UNKNOWN
+from otel_accubooks.instrument import users
+from otel_accubooks.recorder.family import MAX_LABEL_CHARACTERS
 from otel_accubooks.recorder.process import recorder
-from otel_accubooks.recorder.recorder import MAX_LABEL_CHARACTERS
 
 _log = getLogger("otel_accubooks")
 _told: set[str] = set()
 
 
-def told_once(text: str) -> None:
-    """Logs `text` as a warning, the first time."""
-    if text not in _told and len(_told) < 100:
-        _told.add(text)
+def told_once(text: str, about: str = "") -> None:
+    """Logs `text` as a warning, the first time that anything is said `about` the same."""
+    about = about or text
+    if about not in _told and len(_told) < 100:
+        _told.add(about)
         _log.warning("otel-accubooks: %s", text)
 
 
@@ -49,3 +51,5 @@ def tally(metric: Metric, values: tuple[Any, ...], amount: float = 1.0) -> None:
             text = UNKNOWN
         texts.append(text)
     recorder.counter(metric).labels(*texts).add(amount)
+    if metric is TRUST_LAYER_USAGE_TOTAL:
+        users.trust_used()

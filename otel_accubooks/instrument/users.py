@@ -3,45 +3,99 @@
 from __future__ import annotations
 
 import secrets
-from time import monotonic
+import sys
+from time import time
+from typing import Any
 
-from otel_accubooks.recorder.presence import SESSIONS, USERS, Presence, deployment_secret, hashed
+from otel_accubooks.contract.metrics import USER_SESSION_DURATION_SECONDS
+from otel_accubooks.recorder.presence import Presence, deployment_secret, hashed
 from otel_accubooks.recorder.process import recorder
 
 WRITE_SECONDS = 1.0  # one sign of life in this time is enough
 _REMEMBERED = 10_000
+_USER = "otel_accubooks.user"  # in the environ of a request, where it is known before its end
+_TRUSTED = "otel_accubooks.trusted"
 
-_users = Presence(USERS, recorder.attach)
-_sessions = Presence(SESSIONS, recorder.attach)
-_written: dict[str, float] = {}
+# The key of the hash where hosts have one in common, given by the launcher.
+common_key: bytes | None = None
+
+_presence = Presence(
+    recorder.attach, lambda: None if recorder.folder is None else recorder.folder.path
+)
+_written: dict[str, tuple[int, float]] = {}  # by user: hash, and when last
 _key: bytes | None = None
+
+
+def announce() -> None:
+    """Says that users are known here: from now on there are numbers of them."""
+    recorder.histogram(USER_SESSION_DURATION_SECONDS).announce()
 
 
 def seen(user: str) -> None:
     """Notes a sign of life of `user` and of the session."""
-    now = monotonic()
-    if now - _written.get(user, -WRITE_SECONDS) < WRITE_SECONDS:
-        return
-    if len(_written) >= _REMEMBERED:
-        _written.clear()
-    _written[user] = now
-    who = _hashed(user)
-    _users.seen(who)
-    _sessions.seen(who)
+    now = time()
+    if (known := _written.get(user)) is not None:
+        who, then = known
+        if 0.0 <= now - then < WRITE_SECONDS and not _presence.left_since(who, then):
+            return
+    else:
+        who = _hashed(user)
+        if len(_written) >= _REMEMBERED:
+            _written.clear()
+    _written[user] = who, now
+    _presence.seen(who)
 
 
 def left(user: str) -> None:
     """Notes that `user` was here and ended the session; the next sign of life begins another."""
     _written.pop(user, None)
-    who = _hashed(user)
-    _users.seen(who)
-    _sessions.left(who)
+    _presence.left(_hashed(user))
+
+
+def trusted(user: str) -> None:
+    """Notes that `user` was here and used a trust component."""
+    _presence.trusted(_hashed(user))
+
+
+def trust_used() -> None:
+    """Notes that whoever makes the request that goes on here used a trust component."""
+    environ = _environ()
+    if environ is None:
+        return
+    if (user := environ.get(_USER)) is not None:
+        trusted(user)
+    else:
+        environ[_TRUSTED] = True
+
+
+def of_request(user: str, environ: dict[str, Any] | None = None) -> None:
+    """Notes a sign of life of `user`, who makes the request with this environ, or that goes on."""
+    environ = _environ() if environ is None else environ
+    if environ is None:
+        seen(user)
+        return
+    environ[_USER] = user
+    if environ.pop(_TRUSTED, False):
+        trusted(user)
+    else:
+        seen(user)
+
+
+def _environ() -> dict[str, Any] | None:
+    flask = sys.modules.get("flask")
+    if flask is None or not flask.has_request_context():
+        return None
+    environ: dict[str, Any] = flask.request.environ
+    return environ
 
 
 def _hashed(user: str) -> int:
     global _key
     if _key is None:
-        if recorder.folder is None:
+        announce()
+        if common_key is not None:
+            _key = common_key
+        elif recorder.folder is None:
             _key = secrets.token_bytes(32)  # nothing is shared with other processes
         else:
             recorder.folder.make()

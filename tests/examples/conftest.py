@@ -64,9 +64,13 @@ class Site:
         with closing(Database(self.environ["DATABASE_URL"])) as database:
             yield database
 
+    def log(self) -> str:
+        """What gunicorn and the application have logged."""
+        return self._log.read_text()
+
     def statuses_in_log(self) -> list[str]:
         """The status of each request that gunicorn has answered."""
-        lines = self._log.read_text().splitlines()
+        lines = self.log().splitlines()
         return [line.removeprefix("status ") for line in lines if line.startswith("status ")]
 
 

@@ -22,7 +22,7 @@ def stored(database, sql: str) -> Counter:
 @pytest.fixture(scope="module")
 def played(site):
     """What the driver says after two rounds on the file's site, which nobody else uses."""
-    return traffic.play(site.url, rounds=2, seed=7)
+    return traffic.play(site.url, rounds=2, seed=7, redis_url=site.environ["REDIS_URL"])
 
 
 def test_one_round_has_something_of_everything(fresh_site):
@@ -38,6 +38,9 @@ def test_one_round_has_something_of_everything(fresh_site):
     assert set(counts.upgrades) == {("FREE", "STARTER"), ("STARTER", "PRO")}
     assert set(counts.trust) == set(traffic.TRUST.values())
     assert set(counts.cache) == {"hit", "miss"}
+    assert set(counts.tickets) == set(traffic.PRIORITIES)
+    assert len(counts.opinions) == counts.people == 15
+    assert counts.trusting <= counts.users
     assert min(counts.calculation_errors, counts.logouts, counts.exported_lines) > 0
     routes = {(route, status) for _, route, status in counts.requests}
     assert {(traffic.UNMATCHED, 404), (traffic.SCENARIO, 404)} <= routes
@@ -49,10 +52,12 @@ def test_the_account_agrees_with_the_database(site, played):
         forecasts = stored(database, "SELECT status, count(*) AS n FROM forecasts GROUP BY 1")
         kept = stored(database, "SELECT count(*) AS n FROM scenarios")
         tiers = stored(database, "SELECT tier, count(*) AS n FROM users GROUP BY 1")
+        tickets = stored(database, "SELECT priority, count(*) AS n FROM tickets GROUP BY 1")
     assert forecasts["finished",] == total(played.forecasts_finished)
     assert forecasts["failed",] == total(played.forecasts_failed)
     assert total(forecasts) == played.requests["POST", "/api/forecasts", 202]
     deleted = played.requests["DELETE", traffic.SCENARIO, 204]
+    assert tickets == {(priority,): n for priority, n in played.tickets.items()}
     assert kept[()] == total(played.scenarios) - deleted
     assert tiers["FREE",] == 5 - played.upgrades["FREE", "STARTER"]
     assert tiers["PRO",] == 5 + played.upgrades["STARTER", "PRO"]
@@ -66,9 +71,16 @@ def test_the_account_agrees_with_the_server_log(site, played):
     assert Counter(site.statuses_in_log()) == told
 
 
+def test_a_wrong_row_in_the_cache_is_refused(site, played):
+    """Once in each round; the application says so in its log, and nobody sees the row."""
+    assert played.violations == 2
+    assert site.log().count("was about to see row") == 2
+
+
 def test_the_same_seed_plays_the_same(fresh_site, played):
     """Another installation sees the same people do the same; only looking again may differ."""
-    again = traffic.play(fresh_site.url, rounds=2, seed=7)
+    redis_url = fresh_site.environ["REDIS_URL"]
+    again = traffic.play(fresh_site.url, rounds=2, seed=7, redis_url=redis_url)
     for counts in (again, first := deepcopy(played)):
         del counts.requests[WAITING]
     assert again == first

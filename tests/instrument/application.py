@@ -20,7 +20,18 @@ from otel_accubooks.recorder.health import targets
 from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.service import ServiceReader
 
-HOOKS = {"psycopg2": "psycopg2", "psycopg2.pool": "psycopg2_pool", "redis": "redis"}
+HOOKS = {
+    "psycopg2": "psycopg2",
+    "psycopg2.pool": "psycopg2_pool",
+    "psycopg": "psycopg",
+    "psycopg_pool": "psycopg_pool",
+    "sqlalchemy.engine": "sqlalchemy",
+    "redis": "redis",
+    "kombu.transport.redis": "redis_others",
+    "celery.backends.redis": "redis_others",
+    "flask_session.redis.redis": "redis_others",
+    "flask_caching": "flask_caching",
+}
 
 
 def hook(library: str, ours: str) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from otel_accubooks.contract.metrics import BY_NAME
 from otel_accubooks.instrument import business, tally, users
 from otel_accubooks.instrument import flask as measured
 from otel_accubooks.instrument.patching import Patches
-from otel_accubooks.instrument.rules import check_rules
+from otel_accubooks.instrument.rules_check import check_rules
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.fork import generation
 from otel_accubooks.recorder.process import recorder
@@ -118,10 +119,11 @@ class Shop:
         points = self.recorded().of(BY_NAME[name])
         return {point.labels: point.value for point in points if point.value}
 
-    def present(self, name: str) -> int:
-        """How many have shown a sign of life since they left, if they did."""
-        rows = self.recorded().presence.get(name, {}).values()
-        return sum(1 for _, last, ended in rows if last > ended)
+    def present(self) -> tuple[int, int]:
+        """How many users were active in the last minutes, and how many sessions are open."""
+        visits, now = self.recorded().visits, time.time()
+        found = visits.sessions(now).values()
+        return len(visits.active(now)), sum(1 for sessions in found if sessions.open)
 
     def close(self) -> None:
         while self._patches:

@@ -130,6 +130,30 @@ def test_reading_the_session_leaves_no_trace(shop):
     assert shop.counts() == {("PRO",): 1}
 
 
+def test_a_label_may_come_from_the_session_as_it_was_before(shop):
+    """A conversion is from the tier that came with the request to the one that it leaves."""
+    tiers = iter(["FREE", "STARTER", "STARTER", "PRO"])
+
+    @shop.app.post("/upgrade")
+    def upgrade():
+        flask.session["tier"] = next(tiers)
+        return ""
+
+    rule = request_rule("/upgrade", "2xx", "").replace("tier = ", 'from_tier = "X", to_tier = "Y"')
+    rule = rule.replace("scenarios_created_total", "upgrade_conversions_total")
+    client = shop.under(
+        rule.replace('"X"', '"before.session.tier"').replace('"Y"', '"session.tier"')
+    )
+    for _ in range(4):
+        client.post("/upgrade")
+    assert shop.counts("upgrade_conversions_total") == {
+        ("unknown", "FREE"): 1,
+        ("FREE", "STARTER"): 1,
+        ("STARTER", "STARTER"): 1,
+        ("STARTER", "PRO"): 1,
+    }
+
+
 def test_a_failed_request_counts_as_500(shop):
     """An exception that nobody handles is an answer with 500."""
 

@@ -10,8 +10,8 @@ from otel_accubooks.contract.metrics import (
     DB_QUERY_DURATION_MS,
     SYSTEM_HEALTH_STATUS,
 )
-from otel_accubooks.instrument.psycopg2_errors import error_type
-from otel_accubooks.instrument.psycopg2_health import target_name
+from otel_accubooks.instrument.database_errors import error_type
+from otel_accubooks.instrument.libpq import target_name
 from otel_accubooks.stack.ports import free_port
 
 
@@ -334,6 +334,34 @@ def test_health_follows_the_database_and_is_not_measured(run):
     assert outcome.of(SYSTEM_HEALTH_STATUS) == {(): 0}
     assert outcome.counted(DB_QUERY_DURATION_MS) == {}
     assert outcome.counted(DB_CONNECTION_ERRORS_TOTAL) == {}
+
+
+def test_connections_of_our_own_read_only_within_their_limit(run):
+    """Look-ups get the DB-API's cursors, may change nothing, and end when their time has passed."""
+    outcome = run(
+        """
+        from otel_accubooks.instrument.databases import known_databases
+        psycopg2.connect(dsn).close()
+        (name, connect), = known_databases()
+        connection = connect(30)
+        cursor = connection.cursor()
+        cursor.execute("SELECT count(*), current_setting('transaction_read_only') FROM pg_class")
+        said["rows"] = len(cursor.fetchall()), len(cursor.description)
+        try:
+            cursor.execute("CREATE TABLE u (a int)")
+        except psycopg2.Error as error:
+            said["write"] = error.pgcode
+        connection.close()
+        try:
+            connection = connect(1)
+            connection.cursor().execute("SELECT pg_sleep(60)")
+        except (TimeoutError, psycopg2.errors.QueryCanceled):
+            said["limit"] = True
+        connection.close()
+        """
+    )
+    assert outcome.said == {"rows": [1, 2], "write": "25006", "limit": True}
+    assert outcome.counted(DB_QUERY_DURATION_MS) == {}
 
 
 def test_a_database_that_was_never_up_is_ill_health(run):

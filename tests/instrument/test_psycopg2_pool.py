@@ -12,6 +12,12 @@ from otel_accubooks.contract.metrics import (
     DB_POOL_MIN_CONNECTIONS,
     DB_POOL_UTILIZATION_PERCENT,
 )
+from otel_accubooks.contract.unsent import (
+    DB_POOL_CONNECTION_TIMEOUT_MS,
+    DB_POOL_IDLE_TIMEOUT_MS,
+    DB_POOL_OPEN_CONNECTIONS,
+    DB_POOL_WAITING,
+)
 
 NAME = "postgres"
 KINDS = ["SimpleConnectionPool", "ThreadedConnectionPool"]
@@ -48,7 +54,24 @@ def test_the_gauges_follow_the_pool(run, kind, imported_before):
     assert outcome.of(DB_POOL_UTILIZATION_PERCENT) == {NAME: 50}
     assert outcome.of(DB_POOL_MAX_CONNECTIONS) == {NAME: 4}
     assert outcome.of(DB_POOL_MIN_CONNECTIONS) == {NAME: 1}
+    assert outcome.of(DB_POOL_OPEN_CONNECTIONS) == {NAME: 3}
+    assert outcome.of(DB_POOL_WAITING) == {NAME: 0}
+    assert outcome.of(DB_POOL_IDLE_TIMEOUT_MS) == {}
     assert outcome.of(DB_CONNECTION_WAIT_TIME_MS) == {NAME: 3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("dsn, connect_timeout=3", {NAME: 3000}),
+        ("dsn + '?connect_timeout=7'", {NAME: 7000}),
+        ("dsn, connect_timeout=0", {}),
+    ],
+)
+def test_the_connection_timeout_is_libpqs(run, arguments, expected):
+    """psycopg2.pool never waits for a connection; how long a new one may take is in its DSN."""
+    outcome = run(f"pool = SimpleConnectionPool(1, 4, {arguments})")
+    assert outcome.of(DB_POOL_CONNECTION_TIMEOUT_MS) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -134,6 +157,27 @@ with ThreadPoolExecutor(8) as threads:
     assert outcome.of(DB_CONNECTION_WAIT_TIME_MS) == {NAME: 40}
     assert outcome.of(DB_ACTIVE_CONNECTIONS) == {NAME: 0}
     assert outcome.counted(DB_CONNECTION_ERRORS_TOTAL) == {}
+
+
+def test_who_waits_for_a_full_pool_shows(run):
+    """A checkout that others must return a connection for first is one that waits."""
+    outcome = run(
+        BLOCKING
+        + """
+import time
+pool = BlockingPool(1, 1, dsn)
+held = pool.getconn()
+waiter = threading.Thread(target=lambda: pool.putconn(pool.getconn()))
+waiter.start()
+waits = lambda: [value for name, labels, value in recorded() if name == "db_pool_waiting"]
+while waits() != [1]:
+    time.sleep(0.01)
+pool.putconn(held)
+waiter.join()
+said["after"] = waits()
+"""
+    )
+    assert outcome.said == {"after": [0]}
 
 
 def test_a_wait_in_vain_is_an_exhausted_pool(run):

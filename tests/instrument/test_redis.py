@@ -6,12 +6,10 @@ import pytest
 
 from otel_accubooks.contract.metrics import (
     CACHE_HITS_TOTAL,
-    CACHE_MEMORY_USAGE_BYTES,
     CACHE_MISSES_TOTAL,
     CACHE_OPERATION_DURATION_MS,
 )
-from otel_accubooks.instrument.redis_commands import command, is_queue_key
-from otel_accubooks.stack.redis import Redis
+from otel_accubooks.instrument.redis_commands import command
 
 
 @pytest.fixture
@@ -210,50 +208,9 @@ def test_a_mixed_pipeline_counts_its_cache_commands_alone(run):
     assert outcome.of(CACHE_OPERATION_DURATION_MS) == {"pipeline": 1}
 
 
-def test_the_pool_of_a_broker_is_no_cache(run):
-    """Whatever the queues are called: connections of kombu's own classes are the broker's."""
-    outcome = run(
-        """
-        class Connection(redis.Connection):
-            __module__ = "kombu.transport.redis"
-        pool = redis.ConnectionPool.from_url(url, connection_class=Connection)
-        redis.Redis(connection_pool=pool).lpush("invoices", "task")
-        """
-    )
-    assert outcome.of(CACHE_OPERATION_DURATION_MS) == {}
-
-
 def test_hits_and_misses_exist_at_zero(run):
     """A first hit is growth, since its series was there before."""
     assert found(run("client.set('a', 1)")) == (0, 0)
-
-
-def test_a_cluster_is_measured(application, tmp_path):
-    """Commands and pipelines of a cluster's client count alike, and its nodes are asked."""
-    flags = ["--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes.conf")]
-    with Redis(tmp_path, args=flags) as server:
-        outcome = application(
-            f"""
-            import redis, time
-            node = redis.Redis(port={server.port})
-            node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            while "cluster_state:ok" not in str(node.execute_command("CLUSTER", "INFO")):
-                time.sleep(0.05)
-            client = redis.RedisCluster(host="127.0.0.1", port={server.port})
-            client.set("a", 1)
-            client.get("a")
-            client.get("no")
-            client.get("rq:no")
-            pipe = client.pipeline()
-            pipe.get("a").get("no").get("rq:no").set("b", 1)
-            said["results"] = len(pipe.execute())
-            poll()
-            """
-        )
-    assert outcome.said == {"results": 4}
-    assert found(outcome) == (2, 2)
-    assert outcome.of(CACHE_OPERATION_DURATION_MS) == {"set": 1, "get": 2, "pipeline": 1}
-    assert outcome.of(CACHE_MEMORY_USAGE_BYTES)[()] > 0
 
 
 def test_an_exception_of_a_signal_reaches_the_application(run):
@@ -320,9 +277,3 @@ def test_a_command_is_known_by_its_first_word(name, operation, first_key):
 def test_a_command_that_is_not_about_keys_is_no_operation(name):
     """It is not measured at all."""
     assert command(name) is None
-
-
-@pytest.mark.parametrize("key", ["user:1", b"cache", 7, None, "rqx", "req:1"])
-def test_other_keys_are_not_a_queue(key):
-    """Only the prefixes of the queue libraries are theirs, whatever the type of the key."""
-    assert not is_queue_key(key)

@@ -11,7 +11,8 @@ from otel_accubooks.contract.metrics import (
     CACHE_OPERATION_DURATION_MS,
     SYSTEM_HEALTH_STATUS,
 )
-from otel_accubooks.instrument.redis_info import own_settings, parse_info, target_name
+from otel_accubooks.instrument.redis_connections import own_connection, own_settings
+from otel_accubooks.instrument.redis_info import parse_info, target_name
 from otel_accubooks.stack.redis import Redis
 
 
@@ -99,6 +100,82 @@ def test_a_server_that_is_gone_is_ill_health(run):
     assert outcome.of(CACHE_OPERATION_DURATION_MS) == {"get": 1}
 
 
+def test_a_server_that_is_used_no_more_is_no_ill_health(run):
+    """Its last pool has gone, so it is forgotten, in every process that asks."""
+    outcome = run(
+        """
+        import gc
+        from otel_accubooks.instrument import redis_info
+        from otel_accubooks.stack.ports import free_port
+        client.get("a")
+        old = redis.Redis(port=free_port())
+        try:
+            old.get("a")
+        except redis.ConnectionError:
+            pass
+        poll()
+        said["while_used"] = [v for name, _, v in recorded() if name == "system_health_status"]
+        del old
+        gc.collect()
+        redis_info.KEPT_SECONDS = 0
+        poll()
+        """
+    )
+    assert outcome.said == {"while_used": [0]}
+    assert outcome.of(SYSTEM_HEALTH_STATUS) == {(): 1}
+    assert outcome.of(CACHE_MEMORY_USAGE_BYTES)[()] > 0
+
+
+def test_pools_that_come_and_go_are_one_server(run):
+    """An application that makes a client for each request has its server asked all the time."""
+    outcome = run(
+        """
+        for n in range(3):
+            redis.Redis.from_url(url).set("a", n)
+        poll()
+        """
+    )
+    assert outcome.of(SYSTEM_HEALTH_STATUS) == {(): 1}
+    assert outcome.of(CACHE_MEMORY_USAGE_BYTES)[()] > 0
+
+
+def test_of_several_servers_the_worst_is_shown(run):
+    """The metrics have no label."""
+    outcome = run(
+        """
+        from pathlib import Path
+        from tempfile import mkdtemp
+        from otel_accubooks.stack.redis import Redis
+        with Redis(Path(mkdtemp()), args=["--maxmemory", "3mb"]) as server:
+            small = redis.Redis.from_url(server.url)
+            small.set("a", 1)
+            client.set("a", "x" * 3_000_000)
+            poll()
+            said["share"] = 100 * small.info()["used_memory"] / (3 * 1024 * 1024)
+        client.delete("a")
+        """
+    )
+    assert outcome.of(CACHE_MEMORY_USAGE_BYTES)[()] > 3_000_000
+    assert outcome.of(CACHE_MEMORY_USAGE_PERCENT)[()] == pytest.approx(
+        outcome.said["share"], rel=0.2
+    )
+
+
+def test_a_password_that_has_ended_is_no_ill_health(run):
+    """The server answers, though not to whom it was known by."""
+    outcome = run(
+        """
+        client.execute_command("ACL", "SETUSER", "ann", "on", ">pw", "~*", "+@all")
+        ann = redis.Redis.from_url(url, username="ann", password="pw")
+        ann.get("a")
+        client.execute_command("ACL", "SETUSER", "ann", "resetpass", ">other")
+        poll()
+        client.execute_command("ACL", "DELUSER", "ann")
+        """
+    )
+    assert outcome.of(SYSTEM_HEALTH_STATUS) == {(): 1}
+
+
 def test_a_user_without_the_right_to_info_is_not_ill_health(run):
     """The server answers, though it does not tell its memory."""
     outcome = run(
@@ -161,7 +238,7 @@ def test_a_target_is_named_without_user_or_password():
 
     pool = ConnectionPool.from_url("redis://ann:pw@cache:6380/3")
     assert target_name(pool) == "cache redis cache:6380/3"
-    assert target_name(ConnectionPool()) == "cache redis localhost:6379/0"
+    assert target_name(ConnectionPool()) == "cache redis 127.0.0.1:6379/0"
 
 
 def test_asking_has_its_own_time_limits():
@@ -177,6 +254,33 @@ def test_asking_has_its_own_time_limits():
     assert settings["username"] == "ann"
     assert settings["retry"].get_retries() == 0
     assert "retry_on_error" not in settings
+
+
+def test_asking_keeps_no_client_of_a_cluster_alive():
+    """What a cluster's client gave to its nodes' pools is not taken over."""
+    from redis import ConnectionPool
+
+    class Cluster:
+        nodes_manager = None
+
+        def on_connect(self):
+            pass
+
+    pool = ConnectionPool(redis_connect_func=Cluster().on_connect)
+    assert "redis_connect_func" not in own_settings(pool)
+    assert own_settings(ConnectionPool(redis_connect_func=print))["redis_connect_func"] is print
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://h?ssl_check_hostname=false", "unix:///s"])
+def test_an_asyncio_pool_is_asked_by_a_blocking_connection(url):
+    """Over TCP, TLS or a Unix socket, as the pool itself connects."""
+    from redis import ConnectionPool
+    from redis.asyncio import ConnectionPool as AsyncioPool
+
+    expected = ConnectionPool.from_url(url).connection_class
+    connection = own_connection(AsyncioPool.from_url(url, health_check_interval=3))()
+    assert type(connection) is expected
+    assert connection.health_check_interval == 0
 
 
 def test_info_is_read_as_bytes_or_text():

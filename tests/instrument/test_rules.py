@@ -6,20 +6,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_accubooks.contract.metrics import FORECASTS_GENERATED_TOTAL, SCENARIOS_CREATED_TOTAL
+from otel_accubooks.contract.metrics import (
+    FORECASTS_GENERATED_TOTAL,
+    NPS_SCORE,
+    SCENARIOS_CREATED_TOTAL,
+    USERS_BY_TIER,
+)
 from otel_accubooks.instrument.rules import (
     Count,
     ExceptionRule,
     JobRule,
     LogRule,
+    Lookup,
     RequestRule,
     Rules,
     RulesError,
     Source,
     User,
-    check_rules,
-    read_rules,
 )
+from otel_accubooks.instrument.rules_check import check_rules, read_rules
 
 EVERYTHING = """
 [user]
@@ -91,7 +96,7 @@ def test_every_kind_of_rule_is_read():
 
 def test_an_empty_file_has_no_rules():
     """Nothing said is nothing wrong."""
-    assert check_rules("rules.toml", "") == Rules(None, (), (), (), ())
+    assert check_rules("rules.toml", "") == Rules()
 
 
 def test_a_user_needs_no_more_than_an_id():
@@ -113,6 +118,77 @@ def test_the_name_of_a_header_may_have_dots():
     text = REQUEST.format(status=201, tier='"header.X-Plan.Tier"')
     assert check_rules("rules.toml", text).requests[0].count.labels == (
         Source("header", ("X-Plan.Tier",)),
+    )
+
+
+def test_the_session_as_it_came_is_a_source_of_its_own():
+    """What a request changes in the session can be counted from and to."""
+    text = REQUEST.format(status=200, tier='"before.session.plan.tier"')
+    assert check_rules("rules.toml", text).requests[0].count.labels == (
+        Source("before.session", ("plan", "tier")),
+    )
+    wrong = refusal(text.replace("before.session.plan", "before.g"))
+    assert 'rules.toml:7: tier is "before.g.tier", expected a source' in wrong
+
+
+LOOKUPS = """
+[[lookup]]
+gauge = "users_by_tier"
+sql = "SELECT tier, count(*) FROM users GROUP BY tier;"
+
+[[lookup]]
+gauge = "nps_score"
+redis = ["GET", "nps"]
+redis_url = "STORE_URL"
+every = "5m"
+"""
+
+
+def test_look_ups_are_read():
+    """By SQL, each minute from the application's own database, or as they say themselves."""
+    sql = "SELECT tier, count(*) FROM users GROUP BY tier"
+    assert check_rules("rules.toml", LOOKUPS).lookups == (
+        Lookup(USERS_BY_TIER, sql, (), None, 60.0, "rules.toml:2"),
+        Lookup(NPS_SCORE, "", ("GET", "nps"), "STORE_URL", 300.0, "rules.toml:6"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "message"),
+    [
+        ('"users_by_tier"', '"active_users_concurrent"', 3, "expected one of users_by_tier, users_"),
+        ('"nps_score"', '"users_by_tier"', 8, 'redis is an array with "GET", expected an array with HG'),
+        ("sql =", "query =", 4, '"query" is no key of [[lookup]], expected'),
+        ('sql = "S', 'every = "2s" # "S', 2, "[[lookup]] has neither sql nor redis, expected one"),
+        ('redis_url', 'sql = "SELECT 1"\nredis_url', 9, "[[lookup]] has sql and redis, expected one"),
+        ("SELECT tier,", "DELETE FROM users; SELECT tier,", 4, "expected one SELECT, without a ;"),
+        ('"GET", "nps"', '"SET", "nps", "9"', 8, 'with "SET", expected an array with GET or HGET'),
+        ('"GET", "nps"', '"HGETALL", "nps"', 8, 'with "HGETALL", expected an array with GET or'),
+        ('"GET", "nps"', '"GET", 7', 8, "expected an array with GET"),
+        ('["GET", "nps"]', '"GET nps"', 8, 'redis is "GET nps", expected an array with GET'),
+        ('redis_url = "STORE_URL"', "", 6, "redis_url is missing, expected the name of an env"),
+        ('"STORE_URL"', '"redis://:pass@x"', 9, "redis_url is something else, expected the name"),
+        ("redis_url", "database", 9, "database is given, expected redis_url beside this source"),
+        ('"5m"', '"5"', 10, 'every is "5", expected a time such as "60s"'),
+        ('"5m"', '"25h"', 10, 'every is "25h", expected a time such as "60s"'),
+        ('"5m"', "5", 10, 'every is 5, expected a time such as "60s"'),
+    ],
+)  # fmt: skip
+def test_a_fault_in_a_look_up_is_told_with_its_line(right, wrong, line, message):
+    """No address in the place of a variable's name is ever shown."""
+    assert right in LOOKUPS
+    told = refusal(LOOKUPS.replace(right, wrong, 1))
+    assert any(t.startswith(f"rules.toml:{line}: ") and message in t for t in told.splitlines()), (
+        told
+    )
+    assert "pass@" not in told
+
+
+def test_a_gauge_is_looked_up_in_one_place():
+    """Two look-ups of one gauge would overwrite each other."""
+    text = LOOKUPS + '[[lookup]]\ngauge = "nps_score"\nsql = "SELECT 1"\n'
+    assert refusal(text) == (
+        "rules.toml:12: nps_score was looked up in rules.toml:6, expected one look-up"
     )
 
 
@@ -217,6 +293,7 @@ def test_a_file_that_is_not_there_is_a_rules_error(tmp_path: Path):
 NAMES = st.sampled_from(
     [
         *("user", "request", "job", "exception", "log", "labels", "logout", "value", "id", "tier"),
+        *("lookup", "gauge", "sql", "redis", "every", "database", "redis_url"),
         *("method", "route", "status", "count", "function", "class", "outcome", "logger", "level"),
     ]
 )
@@ -224,6 +301,7 @@ VALUES = st.sampled_from(
     [
         *('"POST"', '"/x"', "201", '"scenarios_created_total"', '"session.tier"', '"a.b"', "[]"),
         *("{}", "true", "0x" + "f" * 5000, "9" * 5000, "[[[1]]]", "1979-05-27", "nan", "'args.'"),
+        *('"users_by_tier"', '["GET", "x"]', '["HGETALL", 1]', '"60s"', '"SELECT 1"', '"X"'),
         *('{ value = "PRO" }', "{ tier = 1 }", '[{ count = "x" }, 3]', '"""\n[x]"""', '"\\u0000"'),
     ]
 )

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import sql as psycopg_sql
 from psycopg2.sql import SQL, Composed, Identifier, Literal, Placeholder
 
 from otel_accubooks.contract.metrics import SQL_VERBS
@@ -104,6 +105,7 @@ class Unrendered(SQL):
     ("query", "expected"),
     [
         (Unrendered("delete from t"), "DELETE"),
+        (psycopg_sql.SQL("delete from {}").format(psycopg_sql.Identifier("t")), "DELETE"),
         (SQL("SELECT {} FROM {}").format(Literal("a"), Identifier("DELETE")), "SELECT"),
         (Composed([Unrendered("/* c */"), Composed([Unrendered(" UPDATE t")])]), "UPDATE"),
         (SQL("WITH {} AS ({}) DELETE").format(Identifier("a"), SQL("SELECT 1")), "DELETE"),
@@ -112,7 +114,7 @@ class Unrendered(SQL):
     ],
 )
 def test_composables_are_understood_without_rendering_them(query, expected):
-    """Objects of psycopg2.sql are read piece by piece."""
+    """Objects of the drivers' sql modules are read piece by piece."""
     assert verb(text_of(query)) == expected
 
 

@@ -10,7 +10,7 @@ from rq import Queue
 from werkzeug.exceptions import HTTPException
 
 from accubooks import settings
-from accubooks.api import accounts, forecasts, ledger, scenarios
+from accubooks.api import accounts, feedback, forecasts, ledger, scenarios
 from accubooks.api.context import Services
 from accubooks.cache import Cache
 from accubooks.database import Database
@@ -31,7 +31,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
         cache=Cache(cache, config.cache_seconds),
         queue=Queue(QUEUE, connection=Redis.from_url(config.redis_url)),
     )
-    for part in (accounts, scenarios, forecasts, ledger):
+    for part in (accounts, scenarios, forecasts, ledger, feedback):
         app.register_blueprint(part.blueprint)
     app.add_url_rule("/", view_func=index)
     app.register_error_handler(LimitReached, limit_reached)

@@ -50,3 +50,21 @@ CREATE TABLE IF NOT EXISTS forecasts (
     FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, id)
 );
 CREATE INDEX IF NOT EXISTS forecasts_by_tenant ON forecasts (tenant_id, user_id, created_at);
+
+CREATE TABLE IF NOT EXISTS tickets (
+    id         integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id  integer NOT NULL,
+    user_id    integer NOT NULL,
+    priority   text NOT NULL CHECK (priority IN ('low', 'normal', 'high')),
+    problem    text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, id)
+);
+
+CREATE TABLE IF NOT EXISTS opinions (
+    tenant_id integer NOT NULL,
+    user_id   integer PRIMARY KEY,
+    score     integer NOT NULL CHECK (score BETWEEN 0 AND 10),
+    trusts    boolean NOT NULL,
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, id)
+);
