@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.stack.binaries import NotFoundError
-from otel_accubooks.stack.comparison import EXPECTED, Read, Row, compare, in_datadog, in_prometheus
+from otel_accubooks.stack.comparison import Read, Row, compare, in_datadog, in_prometheus
 from otel_accubooks.stack.deployment import EXAMPLE, Deployment
 from otel_accubooks.stack.process import StartError
 
@@ -53,14 +54,14 @@ def _run(deployment: Deployment, *, keep: bool, rounds: int, wait: float) -> int
     if deployment.prometheus is not None:
         path = "OTLP" if deployment.prometheus.takes_otlp else "remote write"
         console.print(f"This Prometheus is fed by [bold]{path}[/].")
-    done = _traffic(deployment.url, rounds)
+    done = _traffic(deployment, rounds)
     readers: dict[str, Read] = {}
     if deployment.prometheus is not None:
         readers["Prometheus"] = in_prometheus(deployment.prometheus)
     if deployment.datadog is not None:
         readers["Datadog"] = in_datadog(deployment.datadog)
     with _progress() as progress:
-        task = progress.add_task("metrics arriving", total=len(EXPECTED))
+        task = progress.add_task("metrics arriving", total=len(METRICS))
         rows = compare(
             readers,
             _known(done),
@@ -75,7 +76,7 @@ def _run(deployment: Deployment, *, keep: bool, rounds: int, wait: float) -> int
     return 0 if arrived == len(rows) else 1
 
 
-def _traffic(url: str, rounds: int) -> Any:
+def _traffic(deployment: Deployment, rounds: int) -> Any:
     spec = importlib.util.spec_from_file_location("traffic", EXAMPLE / "traffic.py")
     assert spec is not None
     assert spec.loader is not None
@@ -88,13 +89,18 @@ def _traffic(url: str, rounds: int) -> Any:
         def step(done: int, total: int, text: str) -> None:
             progress.update(task, completed=done, total=total, description=text)
 
-        return traffic.play(url, rounds=rounds, seed=SEED, on_step=step)
+        redis_url = deployment.redis.url
+        return traffic.play(
+            deployment.url, rounds=rounds, seed=SEED, redis_url=redis_url, on_step=step
+        )
 
 
 def _known(done: Any) -> dict[str, float]:
     """What the metrics have to say of the traffic, by the counts of those who made it."""
     finished, failed = done.forecasts_finished.total(), done.forecasts_failed.total()
     requests = done.requests.total()
+    scores = [score for score, _ in done.opinions.values()]
+    promoters, detractors = sum(s >= 9 for s in scores), sum(s <= 6 for s in scores)
     return {
         "http_requests_total": requests,
         "http_request_duration_ms": requests,
@@ -108,6 +114,16 @@ def _known(done: Any) -> dict[str, float]:
         "scenarios_created_total": done.scenarios.total(),
         "active_users_concurrent": len(done.users),
         "user_sessions_active": len(done.signed_in),
+        "user_session_duration_seconds": done.logouts,
+        "user_logins_total": done.logins.total(),
+        "upgrade_conversions_total": done.upgrades.total(),
+        "calculation_errors_total": done.calculation_errors,
+        "tenant_isolation_violations_total": done.violations,
+        "support_tickets_total": done.tickets.total(),
+        "trust_layer_usage_percent": 100 * len(done.trusting) / len(done.users),
+        "users_by_tier": done.people,
+        "nps_score": 100 * (promoters - detractors) / len(scores),
+        "beta_trust_rate_percent": 100 * sum(t for _, t in done.opinions.values()) / len(scores),
     }
 
 

@@ -1,4 +1,4 @@
-"""The references in `docs/`, written from the contract and from the settings."""
+"""What is written from the contract and from the settings: references, runbooks, rules."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import re
 import sys
 from pathlib import Path
 
+from otel_accubooks.contract import endpoints
+from otel_accubooks.contract.endpoints import ENDPOINTS, Endpoint
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.launch import environment_variables
+from otel_accubooks.vendors import runbook_pages
+from otel_accubooks.vendors.prometheus_rules import rules
 
 _MADE = "<!-- Written by `make docs`. -->\n"
+RUNBOOKS = "https://github.com/otel-accubooks/otel-accubooks/blob/main/docs/runbooks"
 _SETTING = re.compile(r'"""\n\.\. envvar:: (\w+)\n\n(.*?)"""', re.DOTALL)
 
 
@@ -48,6 +53,29 @@ def _facts(metric: Metric) -> list[str]:
     return facts
 
 
+def endpoints_page() -> str:
+    """Every monitoring endpoint, with the keys of its answer."""
+    about = inspect.cleandoc(endpoints.__doc__ or "")
+    lines = [_MADE, "# Monitoring endpoints", "", about, "", "## The endpoints", ""]
+    for endpoint in ENDPOINTS:
+        lines += [*_endpoint(endpoint), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _endpoint(endpoint: Endpoint) -> list[str]:
+    path, *aliases = endpoint.paths()
+    also = "".join(f" (also `{alias}`)" for alias in aliases)
+    lines = [f"### {endpoint.method} {path}", "", f"{endpoint.description}{also}."]
+    if endpoint.budget_ms is not None:
+        size = "with 2,000 series over 4 workers"
+        lines += ["", f"- answered within {endpoint.budget_ms} ms, {size}"]
+        lines += ["- open" if endpoint.open else "- wants the token, where one is set"]
+    if endpoint.keys:
+        lines += ["", "| key | value |", "|---|---|"]
+        lines += [f"| `{key.name}` | {key.meaning} |" for key in endpoint.keys]
+    return lines
+
+
 def settings_page() -> str:
     """Every setting of ours, with the text that stands where it is defined."""
     source = inspect.getsource(environment_variables)
@@ -57,13 +85,39 @@ def settings_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES = {"metrics.md": metrics_page, "settings.md": settings_page}
+def rules_file() -> str:
+    """The rules for Prometheus."""
+    import yaml
+
+    text: str = yaml.safe_dump(rules(RUNBOOKS), sort_keys=False, width=1000)
+    return f"# Written by `make docs`.\n{text}"
 
 
-def main(folder: Path) -> None:
-    """Writes every page into `folder`."""
-    for name, page in PAGES.items():
-        (folder / name).write_text(page(), "utf-8")
+# Folders of the repository in which everything is written here, so that a leftover is found.
+FOLDERS = ("docs/runbooks", "collector/prometheus/rules")
+
+
+def generated() -> dict[str, str]:
+    """Path in the repository, and content, of every file that is written from something else."""
+    return {
+        "docs/metrics.md": metrics_page(),
+        "docs/endpoints.md": endpoints_page(),
+        "docs/settings.md": settings_page(),
+        "collector/prometheus/rules/accubooks.yml": rules_file(),
+        **{f"docs/runbooks/{name}": _MADE + page for name, page in runbook_pages.pages().items()},
+    }
+
+
+def main(root: Path) -> None:
+    """Writes every file below `root`, and removes what nobody writes any more."""
+    files = generated()
+    for folder in FOLDERS:
+        (root / folder).mkdir(exist_ok=True)
+        for found in (root / folder).iterdir():
+            if str(found.relative_to(root)) not in files:
+                found.unlink()
+    for path, text in files.items():
+        (root / path).write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

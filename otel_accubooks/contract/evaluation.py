@@ -6,6 +6,7 @@ Written to be read, not to be fast. Backends are compared with it.
 from __future__ import annotations
 
 import operator
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -94,12 +95,12 @@ def _grown(
     """Growth of each place of the rows, added up by group."""
     groups: dict[Labels, list[float]] = {}
     for labels, points in recorded.of(series):
-        known = [row for time, row in points if time <= now - window]
-        rows = [row for time, row in points if now - window < time <= now]
+        begin = bisect_right(points, now - window, key=_time)
+        rows = [row for _, row in points[begin : bisect_right(points, now, key=_time)]]
         if not rows:
             continue
         group = groups.setdefault(tuple(labels.get(n, "") for n in by), [0.0] * len(rows[0]))
-        before = known[-1] if known else (0.0,) * len(rows[0])
+        before = points[begin - 1][1] if begin else (0.0,) * len(rows[0])
         for row in rows:
             for place, (new, old) in enumerate(zip(row, before, strict=True)):
                 group[place] += new - old if new >= old else new
@@ -133,9 +134,10 @@ def _last(query: Last, recorded: Recorded, now: float) -> Answer:
     across = _ACROSS.get(_metric(query.of).hosts or "", max)
     groups: dict[Labels, list[float]] = {}
     for labels, points in recorded.of(query.of):
-        newest = [row[0] for time, row in points if now - GONE_SECONDS < time <= now]
-        if newest:
-            groups.setdefault(tuple(labels.get(n, "") for n in query.by), []).append(newest[-1])
+        known = bisect_right(points, now, key=_time)
+        if known and points[known - 1][0] > now - GONE_SECONDS:
+            group = tuple(labels.get(n, "") for n in query.by)
+            groups.setdefault(group, []).append(points[known - 1][1][0])
     return {group: query.scale * across(values) for group, values in groups.items()}
 
 
@@ -193,6 +195,10 @@ def _quotient(query: Quotient, recorded: Recorded, now: float) -> Answer:
 
 def _reachable(_: Reachable, recorded: Recorded, now: float) -> Answer:
     return {(): float(not any(begin <= now < end for begin, end in recorded.unreachable))}
+
+
+def _time(point: tuple[float, Row]) -> float:
+    return point[0]
 
 
 def _metric(series: Series) -> Metric:

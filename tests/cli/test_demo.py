@@ -42,11 +42,11 @@ def started_from(folder: Path) -> list[str]:
 
 
 def test_both_backends_have_everything(tmp_path: Path) -> None:
-    """Debian's Prometheus by remote write, and Datadog: 39 of 39, and nothing is left running."""
+    """Debian's Prometheus by remote write, and Datadog: 50 of 50, and nothing is left running."""
     done = demo(tmp_path, PROMETHEUS="/usr/bin/prometheus")
     assert done.returncode == 0, done.stdout
     assert "fed by remote write" in done.stdout
-    assert "39 of 39 metrics arrived in Prometheus and in Datadog." in done.stdout
+    assert "50 of 50 metrics arrived in Prometheus and in Datadog." in done.stdout
     assert started_from(tmp_path) == []
 
 
@@ -55,7 +55,7 @@ def test_prometheus_3_is_fed_by_otlp(tmp_path: Path) -> None:
     done = demo(tmp_path, "--backend", "prometheus", PROMETHEUS=str(find_prometheus3()))
     assert done.returncode == 0, done.stdout
     assert "fed by OTLP" in done.stdout
-    assert "39 of 39 metrics arrived in Prometheus." in done.stdout
+    assert "50 of 50 metrics arrived in Prometheus." in done.stdout
 
 
 def test_what_did_not_arrive_is_named_and_fails(tmp_path: Path) -> None:

@@ -6,12 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from otel_accubooks.cli.reference import PAGES
+from otel_accubooks.cli.reference import FOLDERS, generated, main
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_the_page_is_up_to_date(name: str) -> None:
-    """A changed metric or setting changes its page: run `make docs`."""
-    assert (DOCS / name).read_text("utf-8") == PAGES[name]()
+@pytest.mark.parametrize("path", generated())
+def test_the_file_is_up_to_date(path: str) -> None:
+    """A changed metric, alert or setting changes it: run `make docs`."""
+    assert (ROOT / path).read_text("utf-8") == generated()[path]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_nothing_is_left_over(folder: str) -> None:
+    """A file that nobody writes any more is gone."""
+    found = {f"{folder}/{path.name}" for path in (ROOT / folder).iterdir()}
+    assert found == {path for path in generated() if path.startswith(f"{folder}/")}
+
+
+def test_leftovers_are_removed(tmp_path: Path) -> None:
+    """`make docs` cleans the folders that it fills, and writes everything."""
+    for folder in FOLDERS:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "renamed.md").write_text("old")
+    main(tmp_path)
+    written = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert written == set(generated())

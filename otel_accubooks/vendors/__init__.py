@@ -1,0 +1,1 @@
+"""One module for each backend: the contract goes in, the backend's own files come out."""

@@ -1,0 +1,76 @@
+"""Prometheus: the contract's alerts as recording and alert rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_accubooks.contract.alert import Alert, Condition
+from otel_accubooks.contract.alerts import ALERTS
+from otel_accubooks.contract.query import HOUR
+from otel_accubooks.vendors.promql import Growths, duration, promql
+
+INTERVAL_SECONDS = 15.0
+# Growth of a day is dear to compute and slow to change; a series is stale after five minutes.
+SLOW_INTERVAL_SECONDS = 60.0
+
+
+def rules(runbooks: str) -> dict[str, Any]:
+    """The content of a rule file; `runbooks` is the address below which <alert>.md is found.
+
+    Growth is recorded once and read by every alert on it. Recording stands before the alerts in one
+    group, so that an alert sees what was recorded in the same evaluation.
+    """
+    growths = Growths()
+    alerts = [_alert(alert, growths, runbooks) for alert in ALERTS]
+    quick = [g for g in growths.recorded if g.window <= HOUR]
+    slow = [g for g in growths.recorded if g.window > HOUR]
+    recording = [{"record": g.name, "expr": g.expression} for g in quick]
+    return {
+        "groups": [
+            {
+                "name": "accubooks-slow",
+                "interval": duration(SLOW_INTERVAL_SECONDS),
+                "rules": [{"record": g.name, "expr": g.expression} for g in slow],
+            },
+            {
+                "name": "accubooks",
+                "interval": duration(INTERVAL_SECONDS),
+                "rules": recording + alerts,
+            },
+        ]
+    }
+
+
+def _alert(alert: Alert, growths: Growths, runbooks: str) -> dict[str, Any]:
+    labels: dict[str, str] = {"severity": alert.severity}
+    if alert.escalates:
+        labels["escalation"] = "true"
+    annotations = {
+        "summary": alert.summary,
+        "description": f"{alert.name} of {{{{ $labels.job }}}}: {{{{ $value | printf `%.4g` }}}}, "
+        + " or ".join(str(condition) for condition in alert.conditions),
+        "runbook_url": f"{runbooks.rstrip('/')}/{alert.name}.md",
+    }
+    if alert.respond is not None:
+        annotations["respond_within"] = duration(alert.respond) if alert.respond else "at once"
+    rule: dict[str, Any] = {"alert": alert.name, "expr": _expression(alert, growths)}
+    if alert.hold:
+        rule["for"] = duration(alert.hold)
+    return rule | {"labels": labels, "annotations": annotations}
+
+
+def _expression(alert: Alert, growths: Growths) -> str:
+    conditions = [_condition(condition, growths) for condition in alert.conditions]
+    expression = (
+        conditions[0] if len(conditions) == 1 else " or ".join(f"({c})" for c in conditions)
+    )
+    if alert.guard is None:
+        return expression
+    guard = promql(alert.guard.growth, growths=growths)
+    return f"({expression}) and on (job) ({guard} >= {alert.guard.least:g})"
+
+
+def _condition(condition: Condition, growths: Growths) -> str:
+    return (
+        f"{promql(condition.query, growths=growths)} {condition.comparison} {condition.threshold:g}"
+    )

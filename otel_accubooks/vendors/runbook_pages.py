@@ -1,0 +1,64 @@
+"""The runbooks as Markdown, with the thresholds that stand with the alerts."""
+
+from __future__ import annotations
+
+from otel_accubooks.contract.alert import Alert
+from otel_accubooks.contract.alerts import ALERTS
+from otel_accubooks.contract.runbooks import RUNBOOKS
+from otel_accubooks.vendors.promql import duration, promql
+
+
+def page(alert: Alert) -> str:
+    """The page of one alert."""
+    runbook = RUNBOOKS[alert.name]
+    lines = [
+        f"# {alert.name}",
+        "",
+        f"{alert.summary}.",
+        "",
+        *_facts(alert),
+        "",
+        "## What it means",
+        "",
+        runbook.means,
+        "",
+        "## How to check",
+        "",
+        *(f"{number}. {step}" for number, step in enumerate(runbook.checks, 1)),
+        "",
+        "## How to mitigate",
+        "",
+        *(f"{number}. {step}" for number, step in enumerate(runbook.mitigations, 1)),
+        "",
+        "## Whom to call",
+        "",
+        runbook.calls,
+        "",
+        "## What the alert asks",
+        "",
+        *(f"    {promql(condition.query)}" for condition in alert.conditions),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(alert: Alert) -> list[str]:
+    facts = [f"- severity {alert.severity}, told by {', '.join(alert.channels)}"]
+    for condition in alert.conditions:
+        facts.append(f"- fires when `{condition}` ({alert.unit}){_held(alert)}")
+    if alert.guard is not None:
+        facts.append(f"- silent while `{alert.guard.growth}` is below {alert.guard.least:g}")
+    if alert.respond is not None:
+        within = f"within {duration(alert.respond)}" if alert.respond else "at once"
+        facts.append(f"- somebody looks {within}")
+    if alert.mutes:
+        facts.append(f"- while it fires, these are silent: {', '.join(alert.mutes)}")
+    return facts
+
+
+def _held(alert: Alert) -> str:
+    return f" for {duration(alert.hold)}" if alert.hold else ", at once"
+
+
+def pages() -> dict[str, str]:
+    """Every page, by file name."""
+    return {f"{alert.name}.md": page(alert) for alert in ALERTS}
