@@ -32,7 +32,7 @@ lint: $(READY)
 	@$(BIN)/lint-imports
 
 docs: $(READY)
-	@$(BIN)/python -m otel_accubooks.cli.reference docs
+	@$(BIN)/python -m otel_accubooks.cli.reference .
 
 clean:
 	rm -rf $(VENV) build dist

@@ -78,7 +78,7 @@ def test_every_backend_is_listed() -> None:
 
 def test_the_rules_of_the_documentation_are_right(tmp_path: Path) -> None:
     """The rules file that docs/rules.md shows is accepted, and its Python runs."""
-    from otel_accubooks.instrument.rules import read_rules
+    from otel_accubooks.instrument.rules_check import read_rules
 
     page = (ROOT / "docs" / "rules.md").read_text()
     (example,) = blocks("toml", page)

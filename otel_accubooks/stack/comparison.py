@@ -7,22 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from otel_accubooks.contract import metrics as m
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.stack.datadog_intake import DatadogIntake
 from otel_accubooks.stack.prometheus import Prometheus
-
-# The business metrics that rules can feed; the others need the application's own data.
-FED_BY_RULES = (
-    m.ACTIVE_USERS_CONCURRENT,
-    m.FORECASTS_GENERATED_TOTAL,
-    m.TIER_LIMIT_HITS_TOTAL,
-    m.TRUST_LAYER_USAGE_TOTAL,
-    m.USER_SESSIONS_ACTIVE,
-    m.SCENARIOS_CREATED_TOTAL,
-)
-EXPECTED = tuple(x for x in METRICS if x.group != "business" or x in FED_BY_RULES)
 
 _SAME = 1e-9
 
@@ -97,11 +85,11 @@ def compare(
     seconds: float,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> list[Row]:
-    """Reads every expected metric until it was seen right in all backends, `seconds` at most.
+    """Reads every metric of the contract until it was seen right in all backends, `seconds` at most.
 
     A gauge moves between two exports, so that each row stays as it was when it was right.
     """
-    rows = {metric.name: Row(metric, done.get(metric.name)) for metric in EXPECTED}
+    rows = {metric.name: Row(metric, done.get(metric.name)) for metric in METRICS}
     give_up = time.monotonic() + seconds
     while True:
         for row in rows.values():

@@ -1,4 +1,4 @@
-"""Datadog's metric intake on this machine: its wire format, its limits, its refusals.
+"""Datadog's intake of metrics and spans on this machine: its wire format, its limits, its refusals.
 
 As a program: python -m otel_accubooks.stack.datadog_intake --port 8126
 In a test:    with DatadogIntake() as intake: ...; intake.value("http_requests_total", route="/x")
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from otel_accubooks.stack.datadog_payloads import message_class
+from otel_accubooks.stack.datadog_traces import Span, payload_class, spans_of
 from otel_accubooks.stack.http_body import BadBody, Limits
 from otel_accubooks.stack.sink import Reply, Request, Sink, serve
 
@@ -117,6 +118,7 @@ class DatadogIntake(Sink):
         super().__init__(port)
         self._series: dict[tuple[str, Type, tuple[str, ...]], Series] = {}
         self._distributions: dict[tuple[str, tuple[str, ...]], Distribution] = {}
+        self._spans: list[Span] = []
 
     def series(self, metric: str | None = None, **tags: str) -> list[Series]:
         """Counts, gauges and rates of a metric (or of all) that carry these tags, among others."""
@@ -144,6 +146,11 @@ class DatadogIntake(Sink):
         """The number of values in the matching distributions; 0 if there is none."""
         return sum(distribution.count for distribution in self.distributions(metric, **tags))
 
+    def spans(self) -> list[Span]:
+        """All spans that have come."""
+        with self.lock:
+            return list(self._spans)
+
     def snapshot(self, name: str | None = None) -> list[dict[str, Any]]:
         found: list[Series | Distribution] = [*self.series(name), *self.distributions(name)]
         found.sort(key=lambda series: (series.metric, series.type, series.tags))
@@ -158,11 +165,16 @@ class DatadogIntake(Sink):
         if request.path == "/api/v1/validate":
             return Reply(200, {"valid": True})
         if (request.method, request.path) == ("POST", "/api/v2/series"):
-            self._take_series(_decoded(request, "MetricPayload"))
+            self._take_series(_decoded(request, message_class("MetricPayload")()))
             return Reply(202, {"errors": []})
         if (request.method, request.path) == ("POST", "/api/beta/sketches"):
-            self._take_sketches(_decoded(request, "SketchPayload"))
+            self._take_sketches(_decoded(request, message_class("SketchPayload")()))
             return Reply(202, b"")
+        if (request.method, request.path) == ("POST", "/api/v0.2/traces"):
+            spans = spans_of(_decoded(request, payload_class()()))
+            with self.lock:
+                self._spans += spans
+            return Reply(202, {})
         # Events, host metadata and the like: taken, and to be seen in /_accubooks/requests.
         return Reply(202, {"status": "ok"})
 
@@ -198,23 +210,23 @@ class DatadogIntake(Sink):
                     taken.add(sketched)
 
 
-def _decoded(request: Request, message: str) -> Any:
-    """The body as a message of `datadog_payloads`; raises BadBody."""
+def _decoded(request: Request, empty: Any) -> Any:
+    """The body in `empty`, a message of Datadog's; raises BadBody."""
     from google.protobuf import json_format
     from google.protobuf.message import DecodeError
 
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    decoded = message_class(message)()
+    name = type(empty).__name__
     try:
         if kind == "application/x-protobuf":
-            decoded.ParseFromString(request.body)
-        elif kind == "application/json" and message == "MetricPayload":
-            json_format.Parse(request.body, decoded, ignore_unknown_fields=True)
+            empty.ParseFromString(request.body)
+        elif kind == "application/json" and name == "MetricPayload":
+            json_format.Parse(request.body, empty, ignore_unknown_fields=True)
         else:
             raise BadBody(415, f"Content-Type {kind!r} is not taken by {request.path}")
     except (DecodeError, json_format.ParseError, UnicodeDecodeError) as error:
-        raise BadBody(400, f"the body is not a {message}: {error}") from error
-    return decoded
+        raise BadBody(400, f"the body is not a {name}: {error}") from error
+    return empty
 
 
 def _tags(tags: Any, hosts: list[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ compares every line below with the descriptor that Datadog publishes in that mod
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 SOURCE_MODULE = "github.com/DataDog/agent-payload/v5"
@@ -100,47 +101,50 @@ ENUMS: dict[str, tuple[tuple[str, int], ...]] = {
 }
 
 
+Table = Mapping[str, tuple[Field, ...]]
+
+
 @functools.cache
 def message_class(name: str) -> type[Any]:
     """The protobuf class of a message of the table, such as "MetricPayload". Raises KeyError."""
-    return _classes()[f"{PACKAGE}.{name}"]
+    return message_classes(file_descriptor())[f"{PACKAGE}.{name}"]
 
 
-@functools.cache
-def _classes() -> dict[str, type[Any]]:
+def message_classes(file: Any) -> dict[str, type[Any]]:
+    """The protobuf classes of a FileDescriptorProto, by their full names."""
     from google.protobuf import descriptor_pool, message_factory
 
     # A pool of our own: Datadog's definitions may also be linked into this process by others.
     pool = descriptor_pool.DescriptorPool()
-    file = file_descriptor()
     pool.Add(file)
     return dict(message_factory.GetMessageClassesForFiles([file.name], pool))
 
 
-def file_descriptor() -> Any:
-    """The table as a FileDescriptorProto."""
+def file_descriptor(table: Table = MESSAGES, package: str = PACKAGE) -> Any:
+    """The table as a FileDescriptorProto, with those of ENUMS that belong to its messages."""
     from google.protobuf import descriptor_pb2
 
     file = descriptor_pb2.FileDescriptorProto(
-        name="datadog_payloads.proto", package=PACKAGE, syntax="proto3"
+        name=f"{package}.proto", package=package, syntax="proto3"
     )
     messages: dict[str, Any] = {}
-    for name, fields in MESSAGES.items():
+    for name, fields in table.items():
         parent, _, own = name.rpartition(".")
         message = messages[parent].nested_type.add() if parent else file.message_type.add()
         message.name = own
         messages[name] = message
         for entry in fields:
-            _add_field(message, entry)
+            _add_field(message, entry, package)
     for name, values in ENUMS.items():
         parent, _, own = name.rpartition(".")
-        enum = messages[parent].enum_type.add(name=own)
-        for label, number in values:
-            enum.value.add(name=label, number=number)
+        if parent in messages:
+            enum = messages[parent].enum_type.add(name=own)
+            for label, number in values:
+                enum.value.add(name=label, number=number)
     return file
 
 
-def _add_field(message: Any, entry: Field) -> None:
+def _add_field(message: Any, entry: Field, package: str) -> None:
     from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Proto
 
     field = message.field.add(name=entry.name, number=entry.number)
@@ -149,4 +153,4 @@ def _add_field(message: Any, entry: Field) -> None:
         field.type = Proto.Type.Value(f"TYPE_{entry.type.upper()}")
         return
     field.type = Proto.TYPE_ENUM if entry.type[1:] in ENUMS else Proto.TYPE_MESSAGE
-    field.type_name = f".{PACKAGE}{entry.type}"
+    field.type_name = f".{package}{entry.type}"

@@ -141,7 +141,8 @@ class Deployment:
         if "datadog" in files:
             say("a local Datadog intake")
             self.datadog = self._running.enter_context(DatadogIntake())
-            env |= {"DD_URL": self.datadog.url, "DD_API_KEY": _API_KEY, "DD_HOSTNAME": "demo"}
+            env |= {"DD_URL": self.datadog.url, "DD_TRACES_URL": self.datadog.url}
+            env |= {"DD_API_KEY": _API_KEY, "DD_HOSTNAME": "demo"}
         binary = find_collector(say)
         say(f"the collector with backends/{'.yaml and backends/'.join(files)}.yaml")
         self._enter(Collector(self.folder / "gateway", binary, files, env=env, ports=self.ports))

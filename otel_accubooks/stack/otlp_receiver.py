@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver of metrics that remembers what it was sent.
+"""An OTLP/HTTP receiver of metrics and spans that remembers what it was sent.
 
 As a program: python -m otel_accubooks.stack.otlp_receiver --port 4318
 In a test:    with OtlpReceiver() as sink: ...; sink.value("http_requests_total", route="/x")
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from otel_accubooks.stack.http_body import BadBody, Limits
+from otel_accubooks.stack.otlp_spans import Span, spans_of
 from otel_accubooks.stack.sink import Reply, Request, Sink, serve
 
 # The collector's own OTLP receiver takes 20 MiB.
@@ -49,6 +50,7 @@ class Series:
     resets: int = 0
     start_time_unix_nano: int = 0
     time_unix_nano: int = 0
+    exemplars: tuple[tuple[str, str, float], ...] = ()  # of all points: trace id, span id, value
 
     def add(self, point: Any) -> None:
         """Take one decoded data point. Raises BadBody if it contradicts itself."""
@@ -64,6 +66,10 @@ class Series:
         self.points += 1
         self.start_time_unix_nano = point.start_time_unix_nano
         self.time_unix_nano = max(self.time_unix_nano, point.time_unix_nano)
+        self.exemplars += tuple(
+            (found.trace_id.hex(), found.span_id.hex(), found.as_double)
+            for found in getattr(point, "exemplars", ())
+        )
 
 
 class OtlpReceiver(Sink):
@@ -76,6 +82,7 @@ class OtlpReceiver(Sink):
         super().__init__(port)
         self.headers: deque[Mapping[str, str]] = deque(maxlen=REQUESTS_REMEMBERED)
         self._series: dict[tuple[Any, ...], Series] = {}
+        self._spans: list[Span] = []
 
     @property
     def endpoint(self) -> str:
@@ -95,6 +102,15 @@ class OtlpReceiver(Sink):
         """The sum of `value` over the matching series; 0 if there is none."""
         return sum(series.value for series in self.series(name, **attributes))
 
+    def spans(self, name: str | None = None, **attributes: Any) -> list[Span]:
+        """The spans of a name (or all) that carry these attributes, among others."""
+        with self.lock:
+            return [
+                span
+                for span in self._spans
+                if name in (None, span.name) and attributes.items() <= span.attributes.items()
+            ]
+
     def snapshot(self, name: str | None = None) -> list[dict[str, Any]]:
         return [dataclasses.asdict(series) for series in self.series(name)]
 
@@ -110,21 +126,41 @@ class OtlpReceiver(Sink):
         return Reply(status, json_format.MessageToDict(message))
 
     def answer(self, request: Request) -> Reply:
+        if request.method == "POST" and request.path == "/v1/metrics":
+            self._take_metrics(request)
+        elif request.method == "POST" and request.path == "/v1/traces":
+            self._take_spans(request)
+        else:
+            there_is = (
+                f"there is no {request.method} {request.path}: "
+                "expected POST /v1/metrics or /v1/traces"
+            )
+            return self.refusal(404, there_is, request.headers)
+        # The empty response of either service is no bytes at all.
+        if request.headers["content-type"].startswith(PROTOBUF):
+            return Reply(200, b"", PROTOBUF)
+        return Reply(200, {})
+
+    def _take_metrics(self, request: Request) -> None:
         from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-            ExportMetricsServiceResponse,
+            ExportMetricsServiceRequest,
         )
 
-        if (request.method, request.path) != ("POST", "/v1/metrics"):
-            there_is = f"there is no {request.method} {request.path}: expected POST /v1/metrics"
-            return self.refusal(404, there_is, request.headers)
-        points = _points(_decoded(request))
+        points = _points(_decoded(request, ExportMetricsServiceRequest()))
         with self.lock:
             for series, point in points:
                 self._take(series, point)
             self.headers.append(request.headers)
-        if request.headers["content-type"].startswith(PROTOBUF):
-            return Reply(200, ExportMetricsServiceResponse().SerializeToString(), PROTOBUF)
-        return Reply(200, {})
+
+    def _take_spans(self, request: Request) -> None:
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+            ExportTraceServiceRequest,
+        )
+
+        spans = spans_of(_decoded(request, ExportTraceServiceRequest()), _attributes)
+        with self.lock:
+            self._spans += spans
+            self.headers.append(request.headers)
 
     def _take(self, fresh: Series, point: Any) -> None:
         key = (
@@ -139,26 +175,22 @@ class OtlpReceiver(Sink):
         series.add(point)
 
 
-def _decoded(request: Request) -> Any:
-    """The body as an ExportMetricsServiceRequest; raises BadBody."""
+def _decoded(request: Request, empty: Any) -> Any:
+    """The body in `empty`, a message of the protocol; raises BadBody."""
     from google.protobuf import json_format
     from google.protobuf.message import DecodeError
-    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-        ExportMetricsServiceRequest,
-    )
 
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    decoded = ExportMetricsServiceRequest()
     try:
         if kind == PROTOBUF:
-            decoded.ParseFromString(request.body)
+            empty.ParseFromString(request.body)
         elif kind == "application/json":
-            json_format.Parse(request.body, decoded, ignore_unknown_fields=True)
+            json_format.Parse(request.body, empty, ignore_unknown_fields=True)
         else:
             raise BadBody(415, f"Content-Type {kind!r}: expected {PROTOBUF} or application/json")
     except (DecodeError, json_format.ParseError, UnicodeDecodeError) as error:
-        raise BadBody(400, f"the body is not an ExportMetricsServiceRequest: {error}") from error
-    return decoded
+        raise BadBody(400, f"the body is not an {type(empty).__name__}: {error}") from error
+    return empty
 
 
 def _points(request: Any) -> list[tuple[Series, Any]]:

@@ -14,6 +14,7 @@ PROGRAMS: Mapping[str, str] = {
     "initdb": "postgresql",
     "redis-server": "redis-server",
     "prometheus": "prometheus",
+    "amtool": "prometheus-alertmanager",
 }
 _POSTGRES = Path("/usr/lib/postgresql")
 

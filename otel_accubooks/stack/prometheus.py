@@ -18,6 +18,7 @@ DIRECT = PROMETHEUS / "prometheus-direct.yml"
 
 OTLP_FLAG = "--web.enable-otlp-receiver"
 REMOTE_WRITE_FLAG = "--web.enable-remote-write-receiver"
+EXEMPLARS_FLAG = "--enable-feature=exemplar-storage"
 
 
 class Prometheus(Server):
@@ -51,7 +52,7 @@ class Prometheus(Server):
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--storage.tsdb.retention.time={RETENTION}",
                 f"--web.listen-address={LOOPBACK}:{self.port}",
-                REMOTE_WRITE_FLAG,
+                *(REMOTE_WRITE_FLAG, EXEMPLARS_FLAG),
                 *([OTLP_FLAG] if self.takes_otlp else []),
             ],
             log=folder / "prometheus.log",

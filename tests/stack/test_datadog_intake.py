@@ -26,6 +26,7 @@ from otel_accubooks.stack.datadog_payloads import (
     file_descriptor,
     message_class,
 )
+from otel_accubooks.stack.datadog_traces import Span, payload_class
 from otel_accubooks.stack.files import COLLECTOR
 from otel_accubooks.stack.gobuild import find_go
 
@@ -268,3 +269,14 @@ def test_metrics_are_shown_over_http(intake: DatadogIntake) -> None:
         ("b", "gauge", 4),
     ]
     assert httpx.get(url, params={"metric": "b"}, trust_env=False).json() == everything[1:]
+
+
+def test_spans_are_taken(intake: DatadogIntake) -> None:
+    """Those of a trace payload are told; what is no such payload is refused."""
+    payload = payload_class()(hostName="h")
+    span = payload.tracerPayloads.add().chunks.add().spans.add(service="shop", name="flask.server")
+    span.resource, span.traceID, span.spanID = "GET /x", 2**64 - 1, 7
+    body = payload.SerializeToString()
+    assert post(intake, "/api/v0.2/traces", body, coding="gzip").status_code == 202
+    assert post(intake, "/api/v0.2/traces", b"\xff\xff").status_code == 400
+    assert intake.spans() == [Span("shop", "flask.server", "GET /x", 2**64 - 1, 7)]

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -18,6 +19,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_accubooks.stack.otlp_receiver import OtlpReceiver, Series
 
@@ -173,3 +176,22 @@ def test_a_refusal_is_retried_by_the_official_exporter(sink: OtlpReceiver) -> No
     sink.wait_for(lambda received: received.value("c") == 3)
     provider.shutdown()
     assert sink.requests["POST", "/v1/metrics", 503] == 1
+
+
+def test_spans_of_the_official_exporter_are_told(sink: OtlpReceiver) -> None:
+    """Names, ids, parents, attributes, resource and who made them."""
+    provider = TracerProvider(
+        resource=Resource({"service.instance.id": "i-1"}), shutdown_on_exit=False
+    )
+    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"{sink.endpoint}/v1/traces")))
+    tracer = provider.get_tracer("mine")
+    with (
+        tracer.start_as_current_span("outer") as outer,
+        tracer.start_as_current_span("inner", attributes={"route": "/x"}),
+    ):
+        pass
+    (inner,) = sink.spans(route="/x")
+    (parent,) = sink.spans("outer")
+    assert (inner.name, inner.scope, inner.instance) == ("inner", "mine", "i-1")
+    assert inner.parent_id == parent.span_id == f"{outer.get_span_context().span_id:016x}"
+    assert inner.trace_id == parent.trace_id

@@ -18,7 +18,11 @@ def test_what_is_missing_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch
     """Without any program on PATH: the packages that bring them. PostgreSQL is found off PATH."""
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("PROMETHEUS", raising=False)
-    assert prerequisites.missing_packages() == ["redis-server", "prometheus"]
+    assert prerequisites.missing_packages() == [
+        "redis-server",
+        "prometheus",
+        "prometheus-alertmanager",
+    ]
 
 
 def test_without_root_it_says_what_to_install(
