@@ -23,7 +23,7 @@ demo: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m otel_accubooks.stack.prerequisites
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(READY)
 	@$(BIN)/ruff check .

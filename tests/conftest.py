@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # A busy machine is no failure: no test asserts a time, and neither does a property.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# One table is made of what all of these prove.
+MODELS = Path(__file__).parent / "integration" / "models"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file, which share servers, run in one process and in their order."""
+    for item in items:
+        together = MODELS if MODELS in item.path.parents else item.path
+        item.add_marker(pytest.mark.xdist_group(str(together)))

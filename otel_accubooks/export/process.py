@@ -184,7 +184,8 @@ class Exporter:
             if not self._home.is_whole():
                 if not self._mend():
                     return
-                due = time.monotonic()
+                if self._home.is_whole():
+                    due = time.monotonic()
             self._sweep()
             self._serve_page()
             if time.monotonic() >= due:
@@ -210,8 +211,12 @@ class Exporter:
 
     def _hand_over(self) -> None:
         """Gives the exporter that was elected in the new folder what is in no file any more."""
-        while not self._folding.hand_over():
+        while not self._handed_over():
             time.sleep(LIVENESS_SECONDS)
+
+    def _handed_over(self) -> bool:
+        with self._reading:
+            return self._folding.hand_over()
 
     def _sweep(self) -> None:
         if time.monotonic() >= self._sweep_at:

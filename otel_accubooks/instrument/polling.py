@@ -18,6 +18,7 @@ from time import monotonic, sleep, time  # taken before anything may patch them
 from otel_accubooks.contract.unsent import TARGET_ANSWERED_AT, TARGET_HEALTHY
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.recorder.health import CHECK_SECONDS
+from otel_accubooks.recorder.locks import ServiceLock
 from otel_accubooks.recorder.process import recorder
 
 TICK_SECONDS = 0.5
@@ -37,7 +38,7 @@ class Poll:
     elected: bool
     due: float = 0.0
     component: str | None = None
-    lock: int | None = None
+    lock: ServiceLock | None = None
 
 
 class Polls:
@@ -68,11 +69,10 @@ class Polls:
         """Asks no more: what `name` stands for is not used in this process any longer."""
         poll = self._polls.pop(name, None)
         if poll is not None and poll.lock is not None:
-            if poll.component is not None:
+            if poll.component is not None and poll.lock.held:
                 recorder.gauge(TARGET_ANSWERED_AT).labels(poll.component, name).set(-1.0)
                 recorder.gauge(TARGET_HEALTHY).labels(poll.component, name).set(1.0)
-            os.close(poll.lock)
-            poll.lock = None
+            poll.lock.forget()
 
     def add_everywhere(self, name: str, ask: Callable[[], None], every: float) -> None:
         """Calls `ask` in every process, each `every` seconds."""
@@ -91,7 +91,7 @@ class Polls:
         self._running_in = os.getpid()
         for poll in self._polls.values():
             if poll.lock is not None:
-                os.close(poll.lock)  # inherited: the lock itself stays the parent's
+                poll.lock.forget()  # inherited: the lock itself stays the parent's
             poll.lock, poll.due = None, 0.0
         "".encode("idna")  # a name look-up imports this: not in a thread, beside a fork
         _start_new_thread(self._run, (os.getpid(),))
@@ -145,8 +145,8 @@ class Polls:
     def _elect(self, poll: Poll) -> bool:
         if poll.lock is None and recorder.folder is not None:
             digest = blake2b(poll.name.encode("utf-8", "replace"), digest_size=8).hexdigest()
-            poll.lock = recorder.folder.try_lock(f"poll-{digest}")
-        return poll.lock is not None
+            poll.lock = ServiceLock(recorder.folder, f"poll-{digest}")
+        return poll.lock is not None and poll.lock.take()
 
 
 def threads_run() -> bool:

@@ -27,8 +27,9 @@ OTEL_ACCUBOOKS_SERIES_LIMIT = "OTEL_ACCUBOOKS_SERIES_LIMIT"
 """
 .. envvar:: OTEL_ACCUBOOKS_SERIES_LIMIT
 
-How many series a metric may have in a process. What goes beyond is counted in one series with
-otel.metric.overflow=true. Default: 2000.
+How many series a metric may have in a process, and in all processes of a service on a host together.
+What goes beyond is counted in one series with otel.metric.overflow=true; gauges are left out.
+Default: 2000.
 """
 
 OTEL_ACCUBOOKS_CACHE_BUDGET_BYTES = "OTEL_ACCUBOOKS_CACHE_BUDGET_BYTES"

@@ -16,8 +16,8 @@ from otel_accubooks.recorder.folder import StateFolder
 
 _log = getLogger("otel_accubooks")
 
-# Which argument is the user whose rights a process has from then on.
-_EFFECTIVE = {"setuid": 0, "seteuid": 0, "setreuid": 1, "setresuid": 1}
+# How many users they take. Where one of them stays root, the process may come back: that is no switch.
+_FOR_GOOD = {"setuid": 1, "setreuid": 2, "setresuid": 3}
 _told = False
 
 
@@ -25,25 +25,24 @@ def hand_over_with_user(folder: StateFolder) -> None:
     """Watches for a switch of user, where this process is root's."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return
-    for name, position in _EFFECTIVE.items():
+    for name, count in _FOR_GOOD.items():
         if hasattr(os, name):
-            setattr(os, name, _switching(getattr(os, name), position, folder))
+            setattr(os, name, _switching(getattr(os, name), count, folder))
 
 
-def _switching(original: Any, position: int, folder: StateFolder) -> Any:
+def _switching(original: Any, count: int, folder: StateFolder) -> Any:
     @functools.wraps(original)
-    def switch(*ids: Any) -> Any:
-        if os.geteuid() == 0:
-            _hand_over(folder, ids[position] if position < len(ids) else 0)
-        return original(*ids)
+    def switch(*users: Any) -> Any:
+        for_good = len(users) == count and all(isinstance(u, int) and u > 0 for u in users)
+        if for_good and os.geteuid() == 0:
+            _hand_over(folder, users[-1])
+        return original(*users)
 
     return switch
 
 
-def _hand_over(folder: StateFolder, user: Any) -> None:
+def _hand_over(folder: StateFolder, user: int) -> None:
     global _told
-    if not isinstance(user, int) or user <= 0:
-        return  # no switch, or none that works
     try:
         folder.hand_over(user)
     except OSError as error:

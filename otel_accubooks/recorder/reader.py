@@ -61,8 +61,8 @@ class SegmentReader:
         if self._fd >= 0:
             try:
                 os.close(self._fd)
-            except OSError:
-                pass  # closed by the application, with all else that it had
+            except (AttributeError, OSError):
+                pass  # closed by the application, with all else that it had; or Python is ending
 
     @property
     def pid(self) -> int:

@@ -17,7 +17,14 @@ from otel_accubooks.recorder.folder import FolderError, StateFolder
 from otel_accubooks.recorder.fork import generation
 from otel_accubooks.recorder.header import Header
 from otel_accubooks.recorder.root import Root, process_ticks
-from otel_accubooks.recorder.segment import MemorySegment, Segment, SegmentError, SegmentWriter, own
+from otel_accubooks.recorder.segment import (
+    MemorySegment,
+    Segment,
+    SegmentBusy,
+    SegmentError,
+    SegmentWriter,
+    own,
+)
 from otel_accubooks.recorder.series import Counter, Gauge, Histogram, Series
 
 _log = getLogger("otel_accubooks")
@@ -63,6 +70,7 @@ class Recorder:
         self._places: dict[bytes, Place] = {}  # by key and kind
         self._placed: dict[int, Series] = {}
         self._reserved: dict[bytes, int] = {}
+        self._some_put_by = False
         self._said: set[str] = set()
         self._to_tell: list[str] = []
 
@@ -153,7 +161,7 @@ class Recorder:
             try:
                 if self.segment is None or self.segment.lost():
                     self._join_anew(self.folder)
-                elif self.memory is not None:
+                elif self.memory is not None or self._some_put_by:
                     self._reserve_in(self.segment, self._reserved)
                     self._fill(self.segment, self._reserved)
                     self._adopt(self.segment, self._reserved)
@@ -254,6 +262,8 @@ class Recorder:
             try:
                 at = self.segment.append(series.kind, series.key, values)
                 return Place(self.segment, self.segment.values, at, series.slots)
+            except SegmentBusy:
+                return self._put_by(values)
             except (OSError, SegmentError) as error:
                 self._warn(
                     "further series of this process stay in its memory, and are sent by itself under "
@@ -263,9 +273,16 @@ class Recorder:
         try:
             at = memory.append(series.kind, series.key, values)
             return Place(memory, memory.values, at, series.slots)
+        except SegmentBusy:
+            pass
         except SegmentError as error:
             self._warn(f"further series of this process are not sent: {error}")
-        return Place(None, memoryview(array("d", values)), 0, series.slots)
+        return self._put_by(values)
+
+    def _put_by(self, values: list[float]) -> Place:
+        """A place where nobody reads it, until the next `rejoin`."""
+        self._some_put_by = True
+        return Place(None, memoryview(array("d", values)), 0, len(values))
 
     def _reserve_in(self, segment: Segment, reserved: dict[bytes, int]) -> None:
         """Makes room in `segment` for all series that are elsewhere. Raises OSError, SegmentError."""
@@ -291,6 +308,7 @@ class Recorder:
             place = self._places[series.key + bytes([series.kind])]
             series.place(place.values, place.at, lock, generation[0])
         self._reserved = {}
+        self._some_put_by = False
         if self.memory is not None and not self.memory.told:
             own.pop(self.memory.name, None)
         self.memory = None

@@ -20,6 +20,10 @@ class SegmentError(Exception):
     """A segment that is full, damaged, or of another version."""
 
 
+class SegmentBusy(SegmentError):
+    """A signal came while a record was written, and its handler wants to write another."""
+
+
 # Segments of this process, by name. Opening and closing such a file would drop its lock.
 own: dict[str, Segment] = {}
 
@@ -37,6 +41,7 @@ class Segment:
         self._words: memoryview[int] = memoryview(memory).cast("Q")
         self._capacity = len(memory)
         self._used = layout.HEADER_BYTES
+        self._appending = False
         header.write(memory)
         publish(self._words, self._used)
 
@@ -45,6 +50,15 @@ class Segment:
 
         Raises SegmentError where the segment is full, OSError where the file system is.
         """
+        if self._appending:
+            raise SegmentBusy(f"a signal came while {self.name} was written")
+        self._appending = True
+        try:
+            return self._append(kind, key, values)
+        finally:
+            self._appending = False
+
+    def _append(self, kind: int, key: bytes, values: list[float]) -> int:
         size = layout.record_bytes(len(values), key)
         at = self._used
         if at + size > min(self._capacity, layout.CAPACITY_BYTES):

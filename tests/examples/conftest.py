@@ -68,10 +68,17 @@ class Site:
         """What gunicorn and the application have logged."""
         return self._log.read_text()
 
-    def statuses_in_log(self) -> list[str]:
-        """The status of each request that gunicorn has answered."""
-        lines = self.log().splitlines()
-        return [line.removeprefix("status ") for line in lines if line.startswith("status ")]
+    def statuses_in_log(self, number: int) -> list[str]:
+        """The status of each request that gunicorn has answered, once there are so many.
+
+        It writes a line after it has sent the answer.
+        """
+
+        def statuses() -> list[str]:
+            lines = self.log().splitlines()
+            return [line.removeprefix("status ") for line in lines if line.startswith("status ")]
+
+        return eventually(statuses, lambda found: len(found) >= number)
 
 
 def eventually(read: Callable, good: Callable, seconds: float = 30):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_accubooks.export.spawn import read_problem
+from otel_accubooks.export.spawn import read_notes, read_problem
 from otel_accubooks.export.status import Status
 
 
@@ -67,3 +67,12 @@ def test_what_stands_is_said_beside_what_succeeds(status: Status, tmp_path: Path
     assert read_problem(tmp_path / "status") == "no name"
     status.say("name", None)
     assert read_problem(tmp_path / "status") is None
+
+
+def test_a_note_is_written_once_and_outlives_its_exporter(status: Status, tmp_path: Path) -> None:
+    """Notes have a place in a row, from which it is known which were logged."""
+    for text in ("first", "second", "first"):
+        status.note(text)
+    successor = Status(tmp_path / "status")
+    successor.note("third")
+    assert read_notes(tmp_path / "status") == ["first", "second", "third"]

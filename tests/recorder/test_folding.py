@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -140,3 +141,27 @@ def test_killed_at_any_instruction(folder: StateFolder) -> None:
         last *= 2
     for number in range(KILLS):
         kill_and_succeed(folder, partial(die_at_instruction, folder, number * last // KILLS + 1))
+
+
+def test_no_room_for_the_base_is_survived(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dead are read where they are, one line says so, and they are folded once there is room."""
+    leave_dead(folder)
+    before = everything(folder)
+    said: list[str] = []
+    folding = Folding(folder, said.append)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    for _ in range(3):
+        assert folding.fold() == []
+        assert everything(folder) == before
+    monkeypatch.undo()
+    assert len(folder.segments()) == DEAD
+    assert said == [f"{folder.path}: No space left on device"]
+    folding.fold()
+    assert everything(folder) == before
+    assert folder.segments() == []

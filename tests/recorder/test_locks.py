@@ -49,19 +49,24 @@ def test_a_folder_made_anew_changes_nothing_for_who_knows_it(
     lock = make(kind, folder)
     assert lock.take()
     told, tell = os.pipe()
+    seen, see = os.pipe()
     pid = os.fork()
     if pid == 0:
         waiting = make(kind, folder)
         held = [waiting.is_held_elsewhere()]
+        os.write(see, b".")
         os.read(told, 1)
         held.append(waiting.is_held_elsewhere())  # by the lock that was deleted
+        os.write(see, b".")
         os.read(told, 1)
         held.append(waiting.is_held_elsewhere())  # by the new one
         os._exit(held != [True] * 3)
+    os.read(seen, 1)
     shutil.rmtree(folder.path)
     folder.make()
     assert not lock.is_there()
     os.write(tell, b".")
+    os.read(seen, 1)
     assert lock.take()
     assert lock.is_there()
     os.write(tell, b".")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -264,3 +269,42 @@ def test_a_logging_handler_may_record(recorder: Recorder) -> None:
     finally:
         logging.getLogger("otel_accubooks").removeHandler(handler)
     assert only(recorder, m.CACHE_HITS_TOTAL).value >= 1
+
+
+def at_line(number: int, function: str, handler: Callable[[], object]) -> Any:
+    """A trace function that calls `handler` once, at the how many-eth line of `function`."""
+    left = number
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left
+        if frame.f_code.co_name == function and event == "line":
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                handler()
+        return trace
+
+    return trace
+
+
+def test_a_signal_handler_may_record(recorder: Recorder) -> None:
+    """Also a new series, in the middle of writing another: nothing is torn, nothing is lost.
+
+    What found its segment being written is shared with the next look.
+    """
+    family = recorder.counter(m.CALCULATION_ERRORS_TOTAL)
+    recorder.series_limit = 1000
+
+    def record(name: str) -> None:
+        family.labels(name).add()
+
+    for line in range(1, 40):
+        sys.settrace(at_line(line, "_append", partial(record, f"in the handler {line}")))
+        record(str(line))
+        sys.settrace(None)
+    assert recorder.memory is None
+    recorder.rejoin()
+    points = {p.labels[0]: p.value for p in totals(recorder).of(m.CALCULATION_ERRORS_TOTAL)}
+    assert set(points.values()) == {1.0}
+    assert {str(line) for line in range(1, 40)} <= points.keys()
+    assert len(points) > 50

@@ -50,7 +50,8 @@ def proves(request: pytest.FixtureRequest, table: Table) -> Iterator[Callable[..
     called = []
 
     def add(model: str, **cells: str) -> None:
-        table.add(request.node.nodeid, model, **cells)
+        # Without the group that pytest-xdist adds to it.
+        table.add(request.node.nodeid.partition("@")[0], model, **cells)
         called.append(model)
 
     yield add

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import redis
 from conftest import eventually
-from models.harness import Deployed, children, kill_one, random_moments
+from models.harness import Deployed, children, kill_one, random_moments, stop_container
 
 from otel_accubooks.stack.process import Server
 from otel_accubooks.stack.redis import Redis
@@ -236,3 +236,14 @@ def test_spans_of_upstream_change_no_number(books: Books) -> None:
     assert (books.counted("success"), books.counted("failure")) == (6, 6)
     assert "run/tasks.work" in books.service.log()
     assert "apply_async/tasks.work" in books.service.log()
+
+
+def test_a_container_that_is_stopped(books: Books) -> None:
+    """SIGTERM to everybody, the exporter too; SIGKILL to all once the worker has ended: all is sent."""
+    books.service.env["OTEL_METRIC_EXPORT_INTERVAL"] = "600000"
+    worker = books.worker("prefork", "-c", str(PLACES)).start()
+    with books.script(SEND, "10") as sender:
+        assert eventually(lambda: not sender.running, 60)
+    assert eventually(lambda: sum(books.states().values()) == 10, 60), books.states()
+    stop_container(books.service, worker)
+    assert books.deployed.counted("task") == books.truth.done("task") == 12
