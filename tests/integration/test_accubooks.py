@@ -30,9 +30,9 @@ def intake(deployment: Deployment) -> DatadogIntake:
 def person(deployment: Deployment) -> Iterator[httpx.Client]:
     """Somebody who is signed in, and has looked at a forecast."""
     with httpx.Client(base_url=deployment.url, timeout=30) as client:
-        # After a restart of the database, a pooled connection of each worker fails once.
+        # After a restart of the database, each pooled connection of each worker fails once.
         assert eventually(lambda: client.post("/login", json=PERSON).status_code == 200)
-        assert client.post("/api/forecasts", json={}).status_code in (201, 202, 400, 403)
+        assert eventually(lambda: client.post("/api/forecasts", json={}).status_code < 500)
         yield client
 
 

@@ -70,6 +70,7 @@ def python_for_everybody(folder: Path, env: dict[str, str]) -> str:
     link(packages, folder / "packages")
     link(package / "otel_accubooks", folder / "ours" / "otel_accubooks")
     env["PYTHONHOME"] = str(base)
+    env["LD_LIBRARY_PATH"] = str(base / "lib")
     env["PYTHONPATH"] = f"{folder / 'ours'}:{folder / 'packages'}"
     return str(base / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
 
