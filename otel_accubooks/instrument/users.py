@@ -18,12 +18,14 @@ _TRUSTED = "otel_accubooks.trusted"
 
 # The key of the hash where hosts have one in common, given by the launcher.
 common_key: bytes | None = None
+_own_key = secrets.token_bytes(32)  # while there is no folder in which processes could share one
 
 _presence = Presence(
     recorder.attach, lambda: None if recorder.folder is None else recorder.folder.path
 )
 _written: dict[str, tuple[int, float]] = {}  # by user: hash, and when last
 _key: bytes | None = None
+_own_key = secrets.token_bytes(32)  # while there is no folder in which processes could share one
 
 
 def announce() -> None:
@@ -93,11 +95,17 @@ def _hashed(user: str) -> int:
     global _key
     if _key is None:
         announce()
-        if common_key is not None:
-            _key = common_key
-        elif recorder.folder is None:
-            _key = secrets.token_bytes(32)  # nothing is shared with other processes
-        else:
+        _key = common_key or _key_of_service()
+        if _key is not None:
+            _written.clear()  # who is in there was hashed by another key
+    return hashed(_key or _own_key, user)
+
+
+def _key_of_service() -> bytes | None:
+    try:
+        if recorder.folder is not None:
             recorder.folder.make()
-            _key = deployment_secret(recorder.folder.path)
-    return hashed(_key, user)
+            return deployment_secret(recorder.folder.path)
+    except OSError:
+        pass  # told by the recorder
+    return None

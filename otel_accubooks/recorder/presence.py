@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otel_accubooks.recorder import layout
+from otel_accubooks.recorder.files import create, open_regular
 from otel_accubooks.recorder.fork import generation
 from otel_accubooks.recorder.logouts import Logouts
 from otel_accubooks.recorder.series import Attach, Series
@@ -37,17 +38,22 @@ _ROWS = 1024
 
 
 def deployment_secret(folder: Path) -> bytes:
-    """The key of the hash, the same for all processes that share `folder`; made on first use."""
+    """The key of the hash, the same for all processes that share `folder`; made on first use.
+
+    Raises OSError.
+    """
     path = folder / "secret"
     if not path.exists():
         hidden = folder / f".secret-{os.getpid()}-{secrets.token_hex(4)}"
-        hidden.write_bytes(secrets.token_bytes(32))
+        with open(create(hidden), "wb") as made:
+            made.write(secrets.token_bytes(32))
         try:
             os.link(hidden, path)  # whole or not at all: whoever reads it reads all of it
         except FileExistsError:
             pass
         os.unlink(hidden)
-    return path.read_bytes()
+    with open(open_regular(path), "rb") as file:
+        return file.read()
 
 
 def derived_secret(text: str) -> bytes:

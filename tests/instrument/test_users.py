@@ -6,6 +6,7 @@ import flask
 import pytest
 
 from otel_accubooks import business as api
+from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.process import recorder
 
 ASK_SESSION = """
@@ -13,6 +14,22 @@ ASK_SESSION = """
 id = "session.user"
 logout = { method = "POST", route = "/logout" }
 """
+
+
+@pytest.fixture
+def unshared(monkeypatch, tmp_path):
+    """A service whose folder cannot be made: a file is in its place."""
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(recorder, "folder", StateFolder(tmp_path / "file" / "service"))
+
+
+def test_where_nothing_can_be_shared_the_application_goes_on(shop, members, unshared):
+    """Users are known by a key of this process: neither a request nor a call fails by it."""
+    client = shop.under(ASK_SESSION)
+    assert client.post("/login/ann").status_code == 200
+    assert client.get("/").status_code == 200
+    api.user_seen("bob")
+    api.session_ended("bob")
 
 
 @pytest.fixture
