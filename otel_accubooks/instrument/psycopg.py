@@ -25,6 +25,27 @@ from otel_accubooks.recorder.process import recorder
 
 Method = Callable[..., Any]
 
+_NO_ROW = object()
+
+
+class _Query:
+    """What is measured of one call that sends SQL: the time of a block, and a connection lost in it."""
+
+    __slots__ = ("_began", "_cursor", "_losses", "_query")
+
+    def __init__(self, losses: Losses, cursor: Any, query: object) -> None:
+        self._losses = losses
+        self._cursor = cursor
+        self._query = query
+
+    def __enter__(self) -> None:
+        self._began = perf_counter()
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        query_ended(self._query, self._began)
+        if error is not None:
+            self._losses.noticed(self._cursor.connection, error)
+
 
 class _Cursors:
     """The wrappers of cursors' methods."""
@@ -32,49 +53,30 @@ class _Cursors:
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
 
-    def _ended(self, cursor: Any, query: object, began: float, error: BaseException) -> None:
-        query_ended(query, began)
-        self._losses.noticed(cursor.connection, error)
+    def _measured(self, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Query:
+        return _Query(self._losses, cursor, query_of(args, kwargs))
 
     def execute(self, original: Method) -> Method:
         def execute(self_: Any, *args: Any, **kwargs: Any) -> Any:
-            began = perf_counter()
-            try:
-                result = original(self_, *args, **kwargs)
-            except BaseException as error:
-                self._ended(self_, query_of(args, kwargs), began, error)
-                raise
-            query_ended(query_of(args, kwargs), began)
-            return result
+            with self._measured(self_, args, kwargs):
+                return original(self_, *args, **kwargs)
 
         return execute
 
     def execute_async(self, original: Method) -> Method:
         async def execute(self_: Any, *args: Any, **kwargs: Any) -> Any:
-            began = perf_counter()
-            try:
-                result = await original(self_, *args, **kwargs)
-            except BaseException as error:
-                self._ended(self_, query_of(args, kwargs), began, error)
-                raise
-            query_ended(query_of(args, kwargs), began)
-            return result
+            with self._measured(self_, args, kwargs):
+                return await original(self_, *args, **kwargs)
 
         return execute
 
     def stream(self, original: Method) -> Method:
         def stream(self_: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
             rows = original(self_, *args, **kwargs)
-            began = perf_counter()
-            try:
-                first = next(rows)
-            except StopIteration:
-                query_ended(query_of(args, kwargs), began)
+            with self._measured(self_, args, kwargs):
+                first = next(rows, _NO_ROW)
+            if first is _NO_ROW:
                 return
-            except BaseException as error:
-                self._ended(self_, query_of(args, kwargs), began, error)
-                raise
-            query_ended(query_of(args, kwargs), began)
             try:
                 yield first
                 yield from rows
@@ -86,16 +88,10 @@ class _Cursors:
     def stream_async(self, original: Method) -> Method:
         async def stream(self_: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
             rows = original(self_, *args, **kwargs)
-            began = perf_counter()
-            try:
-                first = await rows.__anext__()
-            except StopAsyncIteration:
-                query_ended(query_of(args, kwargs), began)
+            with self._measured(self_, args, kwargs):
+                first = await anext(rows, _NO_ROW)
+            if first is _NO_ROW:
                 return
-            except BaseException as error:
-                self._ended(self_, query_of(args, kwargs), began, error)
-                raise
-            query_ended(query_of(args, kwargs), began)
             try:
                 yield first
                 async for row in rows:
@@ -108,28 +104,17 @@ class _Cursors:
     def copy(self, original: Method) -> Method:
         @contextmanager
         def measured(cursor: Any, block: Any) -> Iterator[Any]:
-            began = perf_counter()
-            try:
-                with block as copy:
-                    yield copy
-            except BaseException as error:
-                self._ended(cursor, "COPY", began, error)
-                raise
-            query_ended("COPY", began)
+            with _Query(self._losses, cursor, "COPY"), block as copy:
+                yield copy
 
         return lambda self_, *args, **kwargs: measured(self_, original(self_, *args, **kwargs))
 
     def copy_async(self, original: Method) -> Method:
         @asynccontextmanager
         async def measured(cursor: Any, block: Any) -> AsyncIterator[Any]:
-            began = perf_counter()
-            try:
+            with _Query(self._losses, cursor, "COPY"):
                 async with block as copy:
                     yield copy
-            except BaseException as error:
-                self._ended(cursor, "COPY", began, error)
-                raise
-            query_ended("COPY", began)
 
         return lambda self_, *args, **kwargs: measured(self_, original(self_, *args, **kwargs))
 
