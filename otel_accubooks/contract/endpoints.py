@@ -75,7 +75,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 DEFAULT_PREFIX = "/api/monitoring"
-STATUSES = ("healthy", "degraded", "unhealthy")
+# The words of a status: of a service the first three, of a component all but the second.
+HEALTHY = "healthy"
+DEGRADED = "degraded"
+UNHEALTHY = "unhealthy"
+UNKNOWN = "unknown"
+NOT_CONFIGURED = "not_configured"
 UNHEALTHY_HTTP_STATUS = 503
 
 Method = Literal["GET", "POST"]

@@ -10,10 +10,15 @@ from typing import Any
 from otel_accubooks.contract import metrics as m
 from otel_accubooks.contract import unsent as u
 from otel_accubooks.contract.endpoints import (
+    DEGRADED,
     HEALTH,
     HEALTH_DETAILED,
+    HEALTHY,
+    NOT_CONFIGURED,
     POOL_CONFIG,
     SUMMARY,
+    UNHEALTHY,
+    UNKNOWN,
     Endpoint,
 )
 from otel_accubooks.contract.metric import Metric
@@ -43,7 +48,7 @@ def health_detailed(view: View) -> Values:
         "components.database.pool.max": view.total(m.DB_POOL_MAX_CONNECTIONS),
         "components.database.pool.min": view.total(m.DB_POOL_MIN_CONNECTIONS),
         **{f"components.database.pool.{name}": n for name, n in _statistics(view).items()},
-        "components.application.status": "healthy",
+        "components.application.status": HEALTHY,
         "components.application.uptime": moment["uptime"],
         "components.application.memory": view.total(m.PROCESS_MEMORY_USAGE_BYTES),
         "components.application.cpu": view.total(m.PROCESS_CPU_USAGE_PERCENT),
@@ -91,21 +96,21 @@ def component_status(view: View, component: str) -> str:
     """healthy, unhealthy, unknown or not_configured, as the contract describes them."""
     checked = [target.healthy for target in view.targets if target.component == component]
     if checked:
-        return "healthy" if all(checked) else "unhealthy"
+        return HEALTHY if all(checked) else UNHEALTHY
     used = any(
         point.metric.type == "gauge" or point.value > 0 or any(point.counts)
         for point in view.points
         if point.metric.group == component and point.metric.ratio is None
     )
-    return "unknown" if used else "not_configured"
+    return UNKNOWN if used else NOT_CONFIGURED
 
 
 def status(components: Mapping[str, str]) -> str:
     """The status of the service, from those of its components."""
-    unhealthy = {name for name, found in components.items() if found == "unhealthy"}
+    unhealthy = {name for name, found in components.items() if found == UNHEALTHY}
     if unhealthy.intersection(ESSENTIAL):
-        return "unhealthy"
-    return "degraded" if unhealthy else "healthy"
+        return UNHEALTHY
+    return DEGRADED if unhealthy else HEALTHY
 
 
 def _or_idle(view: View, metric: Metric) -> float | None:

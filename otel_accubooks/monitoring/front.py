@@ -16,6 +16,7 @@ from otel_accubooks.contract.endpoints import (
     POOL_CONFIG,
     SUMMARY,
     TRIGGER_ERRORS,
+    UNHEALTHY,
     UNHEALTHY_HTTP_STATUS,
 )
 from otel_accubooks.instrument.guard import failed
@@ -146,7 +147,7 @@ def _page(points: Iterable[Point], accept: str) -> tuple[str, bytes]:
 
 
 def _of_health(values: answers.Values) -> Answer:
-    unhealthy = values["status"] == "unhealthy"
+    unhealthy = values["status"] == UNHEALTHY
     return _json(UNHEALTHY_HTTP_STATUS if unhealthy else 200, values)
 
 

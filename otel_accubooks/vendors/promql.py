@@ -66,12 +66,9 @@ class Growths:
         return name
 
 
-def promql(query: Query, scope: str = "", growths: Growths | None = None) -> str:
-    """The expression for `query`; `scope` is put into each selector, such as `job=~"$service"`.
-
-    With `growths`, growth is read under its recorded name.
-    """
-    return _Compiler(scope, growths).of(query)
+def promql(query: Query, growths: Growths | None = None) -> str:
+    """The expression for `query`. With `growths`, growth is read under its recorded name."""
+    return _Compiler(growths).of(query)
 
 
 def duration(seconds: float) -> str:
@@ -86,8 +83,7 @@ def quoted(text: str) -> str:
 
 
 class _Compiler:
-    def __init__(self, scope: str, growths: Growths | None) -> None:
-        self._scope = scope
+    def __init__(self, growths: Growths | None) -> None:
         self._growths = growths
 
     def of(self, query: Query) -> str:
@@ -163,12 +159,9 @@ class _Compiler:
     def _selector(self, series: Series, suffix: str = "") -> str:
         name = series.metric
         matchers = [_matcher(where) for where in series.where]
-        if name in PIPELINE:
-            if PIPELINE[name].type == "counter":
-                matchers.insert(0, f'__name__=~"{name}(_total)?"')
-                name = ""
-        elif self._scope:
-            matchers.append(self._scope)
+        if name in PIPELINE and PIPELINE[name].type == "counter":
+            matchers.insert(0, f'__name__=~"{name}(_total)?"')
+            name = ""
         inside = ", ".join(matchers)
         return f"{name}{suffix}{{{inside}}}" if inside else f"{name}{suffix}"
 
