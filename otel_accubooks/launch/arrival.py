@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 from typing import Any
@@ -95,8 +94,7 @@ def _first_to_say(name: str) -> bool:
     try:
         if recorder.folder is None:
             raise FileNotFoundError
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        os.close(os.open(recorder.folder.path / f"said-{name}", flags, 0o600))
+        recorder.folder.note_said(name)
     except FileExistsError:
         return False
     except OSError:
@@ -113,7 +111,7 @@ def _take_back(name: str) -> bool:
     try:
         if recorder.folder is None:
             return False
-        os.unlink(recorder.folder.path / f"said-{name}")
+        recorder.folder.take_back(name)
     except OSError:
         return False
     return True

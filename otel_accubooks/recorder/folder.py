@@ -169,14 +169,25 @@ class StateFolder:
 
     def first_to_say(self, what: str) -> bool:
         """True for one process of the service, in one life of its folder: it may log `what`."""
-        digest = hashlib.sha256(what.encode("utf-8", "replace")).hexdigest()[:16]
         try:
-            os.close(create(self.path / f"said-{digest}"))
+            self.note_said(what)
         except FileExistsError:
             return False
         except OSError:
             pass  # no room to note it
         return True
+
+    def note_said(self, what: str) -> None:
+        """Notes that `what` was said. Raises FileExistsError if it is noted, else OSError."""
+        os.close(create(self._said(what)))
+
+    def take_back(self, what: str) -> None:
+        """Forgets that `what` was said. Raises OSError, where it was not said too."""
+        os.unlink(self._said(what))
+
+    def _said(self, what: str) -> Path:
+        digest = hashlib.sha256(what.encode("utf-8", "replace")).hexdigest()[:16]
+        return self.path / f"said-{digest}"
 
     @contextmanager
     def membership(self, *, leaving: bool = False) -> Iterator[None]:
