@@ -2,6 +2,7 @@
 
 import pytest
 
+from otel_accubooks.contract.metrics import DB_CONNECTION_ERRORS_TOTAL, DB_QUERY_DURATION_MS
 from otel_accubooks.instrument import databases as module
 from otel_accubooks.instrument import guard
 from otel_accubooks.instrument.databases import (
@@ -121,3 +122,34 @@ def test_a_string_is_read_once_and_what_cannot_be_read_is_told_once(asked, caplo
         strings.used(given)
     assert read == ["good", "bad", "bad"]
     assert len([each for each in caplog.records if "watching a database" in each.message]) == 1
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_connections_of_our_own_read_only_within_their_limit(application, postgres, driver):
+    """Look-ups get the DB-API's cursors, may change nothing, and end when their time has passed."""
+    outcome = application(
+        f"""
+import {driver} as driver
+from otel_accubooks.instrument.databases import known_databases
+driver.connect({postgres.dsn!r}).close()
+(name, connect), = known_databases()
+connection = connect(30)
+cursor = connection.cursor()
+cursor.execute("SELECT count(*), current_setting('transaction_read_only') FROM pg_class")
+said["rows"] = len(cursor.fetchall()), len(cursor.description)
+try:
+    cursor.execute("CREATE TABLE u (a int)")
+except driver.Error as error:
+    said["write"] = getattr(error, "pgcode", None) or error.sqlstate
+connection.close()
+try:
+    connection = connect(1)
+    connection.cursor().execute("SELECT pg_sleep(60)")
+except (TimeoutError, driver.errors.QueryCanceled):
+    said["limit"] = True
+connection.close()
+"""
+    )
+    assert outcome.said == {"rows": [1, 2], "write": "25006", "limit": True}
+    assert outcome.counted(DB_QUERY_DURATION_MS) == {}
+    assert outcome.counted(DB_CONNECTION_ERRORS_TOTAL) == {}

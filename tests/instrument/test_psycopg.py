@@ -316,35 +316,17 @@ def test_health_follows_the_database_and_is_not_measured(run):
         """
         from tempfile import mkdtemp
         from pathlib import Path
-        from otel_accubooks.instrument.databases import known_databases
         from otel_accubooks.stack.postgres import Postgres
         with Postgres(Path(mkdtemp())) as server:
             psycopg.connect(server.dsn, application_name="mine").close()
             poll()
             said["up"] = recorded()
-            (name, connect), = known_databases()
-            connection = connect(30)
-            cursor = connection.cursor()
-            cursor.execute("SELECT count(*), current_setting('transaction_read_only') FROM pg_class")
-            said["rows"] = len(cursor.fetchall()), len(cursor.description)
-            try:
-                cursor.execute("CREATE TABLE u (a int)")
-            except psycopg.Error as error:
-                said["write"] = error.sqlstate
-            connection.close()
-            try:
-                connection = connect(1)
-                connection.cursor().execute("SELECT pg_sleep(60)")
-            except (TimeoutError, psycopg.errors.QueryCanceled):
-                said["limit"] = True
-            connection.close()
         poll()
         """
     )
-    up = {(name, *labels): value for name, labels, value in outcome.said.pop("up")}
+    up = {(name, *labels): value for name, labels, value in outcome.said["up"]}
     assert up[SYSTEM_HEALTH_STATUS.name,] == 1
     assert outcome.of(SYSTEM_HEALTH_STATUS) == {(): 0}
-    assert outcome.said == {"rows": [1, 2], "write": "25006", "limit": True}
     assert outcome.counted(DB_QUERY_DURATION_MS) == {}
     assert outcome.counted(DB_CONNECTION_ERRORS_TOTAL) == {}
 

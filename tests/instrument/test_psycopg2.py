@@ -11,7 +11,6 @@ from otel_accubooks.contract.metrics import (
     SYSTEM_HEALTH_STATUS,
 )
 from otel_accubooks.instrument.database_errors import error_type
-from otel_accubooks.instrument.libpq import target_name
 from otel_accubooks.stack.ports import free_port
 
 
@@ -336,34 +335,6 @@ def test_health_follows_the_database_and_is_not_measured(run):
     assert outcome.counted(DB_CONNECTION_ERRORS_TOTAL) == {}
 
 
-def test_connections_of_our_own_read_only_within_their_limit(run):
-    """Look-ups get the DB-API's cursors, may change nothing, and end when their time has passed."""
-    outcome = run(
-        """
-        from otel_accubooks.instrument.databases import known_databases
-        psycopg2.connect(dsn).close()
-        (name, connect), = known_databases()
-        connection = connect(30)
-        cursor = connection.cursor()
-        cursor.execute("SELECT count(*), current_setting('transaction_read_only') FROM pg_class")
-        said["rows"] = len(cursor.fetchall()), len(cursor.description)
-        try:
-            cursor.execute("CREATE TABLE u (a int)")
-        except psycopg2.Error as error:
-            said["write"] = error.pgcode
-        connection.close()
-        try:
-            connection = connect(1)
-            connection.cursor().execute("SELECT pg_sleep(60)")
-        except (TimeoutError, psycopg2.errors.QueryCanceled):
-            said["limit"] = True
-        connection.close()
-        """
-    )
-    assert outcome.said == {"rows": [1, 2], "write": "25006", "limit": True}
-    assert outcome.counted(DB_QUERY_DURATION_MS) == {}
-
-
 def test_a_database_that_was_never_up_is_ill_health(run):
     """An application that cannot reach its database from the start is unhealthy."""
     outcome = run(
@@ -390,22 +361,3 @@ def test_a_server_that_hangs_is_ill_health(run):
         """
     )
     assert outcome.of(SYSTEM_HEALTH_STATUS) == {(): 0}
-
-
-@pytest.mark.parametrize(
-    ("parameters", "expected"),
-    [
-        (
-            {"host": "db", "port": "6432", "dbname": "books", "user": "ann", "password": "pw"},
-            "database db:6432/books",
-        ),
-        ({"host": "a,b", "user": "ann"}, "database a,b:5432/ann"),
-        ({"dbname": "postgresql://ann:pw@db/books"}, "database local:5432/"),
-        ({"service": "books", "password": "pw"}, "database service books"),
-    ],
-)
-def test_a_target_is_named_without_user_or_password(parameters, expected, monkeypatch):
-    """Host, port and database tell targets apart; nothing secret is in a name."""
-    for name in ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER"):
-        monkeypatch.delenv(name, raising=False)
-    assert target_name(parameters) == expected

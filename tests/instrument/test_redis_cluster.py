@@ -47,6 +47,8 @@ def ports(tmp_path_factory):
             server = stack.enter_context(Redis(folder, args=flags))
             nodes.append((redis.Redis(port=server.port), server.port, bus))
         (one, first, _), (other, second, bus) = nodes
+        one.execute_command("CLUSTER SET-CONFIG-EPOCH", 1)
+        other.execute_command("CLUSTER SET-CONFIG-EPOCH", 2)
         one.execute_command("CLUSTER ADDSLOTSRANGE", 0, 8191)
         other.execute_command("CLUSTER ADDSLOTSRANGE", 8192, 16383)
         one.execute_command("CLUSTER MEET", "127.0.0.1", second, bus)
@@ -120,8 +122,12 @@ def ask(port, *words):
     with redis.Redis(port=port) as node:
         return node.execute_command(*words)
 slot = ask(first, "CLUSTER KEYSLOT", "b")
+def epoch(port):
+    return ask(port, "CLUSTER INFO")["cluster_current_epoch"]
 def move(port):
     to = ask(port, "CLUSTER MYID").decode()
+    while epoch(first) != epoch(second):  # a bump is the highest only if the last one is known
+        pass
     ask(port, "CLUSTER BUMPEPOCH")  # else what the nodes tell each other may undo it
     for each in (second, first) if port == second else (first, second):
         ask(each, "CLUSTER SETSLOT", slot, "NODE", to)
