@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from otel_accubooks.contract.alert import Alert, Severity
 from otel_accubooks.contract.alerts import ALERTS
 from otel_accubooks.contract.query import Reachable
+from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.promql import SERVICE
-
-Phone = Literal["pagerduty", "opsgenie", "webhook"]
 
 # How long alerts of one name are gathered before they are told, and until one that lasts is told again.
 _GATHERED: dict[Severity, str] = {"P0": "5s", "P1": "15s", "P2": "30s", "P3": "5m", "none": "0s"}
 _AGAIN: dict[Severity, str] = {"P0": "30m", "P1": "2h", "P2": "12h", "P3": "24h", "none": "1m"}
 _CHANGES = {"P0": "1m"}
 _OTHER_CHANGES = "5m"
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where alerts go. None of this is secret: secrets are files in the folder `secrets`.
-
-    slack_url, pagerduty_key, opsgenie_key, webhook_token, smtp_password: Alertmanager reads those of
-    the channels that are used, and again whenever it sends.
-    """
-
-    email: tuple[str, ...]
-    escalation_email: tuple[str, ...]
-    email_from: str
-    smtp: str  # host:port
-    smtp_user: str = ""
-    smtp_tls: bool = True
-    slack_channel: str = "#alerts"
-    slack_info_channel: str = "#alerts-info"
-    phone: Phone = "pagerduty"
-    phone_url: str = ""  # of the webhook; of the others where it is not the vendor's own
-    heartbeat_url: str = ""  # the dead-man's switch outside
-    secrets: str = "/etc/alertmanager/secrets"
 
 
 def configuration(to: Addresses) -> dict[str, Any]:

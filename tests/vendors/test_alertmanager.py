@@ -10,11 +10,14 @@ import pytest
 import yaml
 
 from otel_accubooks.contract.alerts import ALERTS, BY_NAME
-from otel_accubooks.vendors.alertmanager import Addresses, Phone, configuration
+from otel_accubooks.vendors.addresses import Addresses, Phone
+from otel_accubooks.vendors.alertmanager import configuration
 
 TO = Addresses(
     email=("on-call@books.example",),
     escalation_email=("cto@books.example",),
+    application="https://books.example",
+    runbooks="https://runbooks.example",
     email_from="alerts@books.example",
     smtp="mail.books.example:587",
     smtp_user="alerts",

@@ -1,0 +1,85 @@
+"""A vendor's HTTP API: JSON in and out, what is temporary tried again, errors in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import tenacity
+
+TEMPORARY = frozenset({429, 502, 503, 504})
+ATTEMPTS = 5
+LONGEST_WAIT_SECONDS = 30.0
+
+
+class ApplyError(RuntimeError):
+    """The vendor refused, or could not be asked: what was asked, what it said, what to do."""
+
+
+class _TemporaryError(Exception):
+    def __init__(self, answer: httpx.Response) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """As long as the vendor asks for, else longer each time."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, _TemporaryError):
+        asked = error.answer.headers.get("retry-after", "")
+        if asked.isdigit():
+            return min(float(asked), LONGEST_WAIT_SECONDS)
+    return float(tenacity.wait_exponential(multiplier=0.5, max=LONGEST_WAIT_SECONDS)(state))
+
+
+class Api:
+    """The API below `address`. `headers` go with every request; they hold the secrets."""
+
+    def __init__(self, address: str, headers: Mapping[str, str]) -> None:
+        self.address = address.rstrip("/")
+        self._client = httpx.Client(base_url=self.address, headers=dict(headers), timeout=30)
+
+    def ask(self, method: str, path: str, body: Any = None, *, missing: Any = ...) -> Any:
+        """The JSON answer to a request, None where it has none.
+
+        A 404 is answered with `missing` where that is given. Raises ApplyError.
+        """
+        try:
+            answer = self._sent(method, path, body)
+        except _TemporaryError as error:
+            answer = error.answer
+        except httpx.HTTPError as error:
+            raise ApplyError(
+                f"{method} {self.address}{path}: {error or type(error).__name__}; "
+                "is the address right, and reachable from here?"
+            ) from error
+        if answer.status_code == httpx.codes.NOT_FOUND and missing is not ...:
+            return missing
+        if answer.is_error:
+            raise ApplyError(_refusal(method, f"{self.address}{path}", answer))
+        return answer.json() if answer.content.strip() else None
+
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception_type((_TemporaryError, httpx.TransportError)),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=_wait,
+        reraise=True,
+    )
+    def _sent(self, method: str, path: str, body: Any) -> httpx.Response:
+        answer = self._client.request(method, path, json=body)
+        if answer.status_code in TEMPORARY:
+            raise _TemporaryError(answer)
+        return answer
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._client.close()
+
+
+def _refusal(method: str, url: str, answer: httpx.Response) -> str:
+    said = " ".join(answer.text.split())[:500]
+    what = f"{method} {url}: {answer.status_code} {said}"
+    if answer.status_code in (401, 403):
+        return f"{what}; the key or token lacks the right to do this"
+    return what
