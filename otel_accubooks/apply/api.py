@@ -58,7 +58,11 @@ class Api:
             return missing
         if answer.is_error:
             raise ApplyError(_refusal(method, f"{self.address}{path}", answer))
-        return answer.json() if answer.content.strip() else None
+        try:
+            return answer.json() if answer.content.strip() else None
+        except ValueError as error:
+            said = _refusal(method, f"{self.address}{path}", answer)
+            raise ApplyError(f"{said}; expected JSON: is the address right?") from error
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception_type((_TemporaryError, httpx.TransportError)),

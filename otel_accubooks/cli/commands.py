@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
+
+from otel_accubooks.cli.addresses import addresses_option
+from otel_accubooks.vendors.addresses import Addresses
+from otel_accubooks.vendors.rendering import BACKENDS as RENDERED
 
 BACKENDS = ("prometheus", "datadog")
 
@@ -47,3 +52,30 @@ def demo(backends: tuple[str, ...], keep: bool, rounds: int, wait: float) -> Non
     from otel_accubooks.cli.demo import run
 
     sys.exit(run(backends, keep=keep, rounds=rounds, wait=wait))
+
+
+@commands.command()
+@click.option("--backend", type=click.Choice(list(RENDERED)), required=True, help="For whom.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="The folder to write to; it is made where it is missing.",
+)
+@addresses_option
+def render(backend: str, out: Path, to: Addresses) -> None:
+    """Write alerts and dashboards as files that a backend takes.
+
+    \b
+    Examples:
+      otel-accubooks render --backend prometheus --out /etc/prometheus/accubooks
+      otel-accubooks render --backend datadog --out datadog --addresses on-call.toml
+    """
+    from otel_accubooks.cli.render import write
+
+    files = RENDERED[backend](to)
+    others = write(files, out)
+    click.echo(f"{len(files)} files written to {out}")
+    if others:
+        names = ", ".join(str(path.relative_to(out)) for path in others)
+        click.echo(f"Left alone, since they are not from here: {names}")

@@ -12,11 +12,13 @@ from otel_accubooks.contract.endpoints import ENDPOINTS, Endpoint
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.launch import environment_variables
+from otel_accubooks.stack.deployment import EXAMPLE
 from otel_accubooks.vendors import runbook_pages
-from otel_accubooks.vendors.prometheus_rules import rules
+from otel_accubooks.vendors.addresses import read
+from otel_accubooks.vendors.rendering import BACKENDS
 
 _MADE = "<!-- Written by `make docs`. -->\n"
-RUNBOOKS = "https://github.com/otel-accubooks/otel-accubooks/blob/main/docs/runbooks"
+_ADDRESSES = EXAMPLE / "alerting.toml"
 _SETTING = re.compile(r'"""\n\.\. envvar:: (\w+)\n\n(.*?)"""', re.DOTALL)
 
 
@@ -85,16 +87,18 @@ def settings_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def rules_file() -> str:
-    """The rules for Prometheus."""
-    import yaml
-
-    text: str = yaml.safe_dump(rules(RUNBOOKS), sort_keys=False, width=1000)
-    return f"# Written by `make docs`.\n{text}"
+def rendered() -> dict[str, str]:
+    """What every backend is given, with the example's addresses."""
+    to = read(_ADDRESSES)
+    return {
+        f"rendered/{backend}/{name}": text
+        for backend, files in BACKENDS.items()
+        for name, text in files(to).items()
+    }
 
 
 # Folders of the repository in which everything is written here, so that a leftover is found.
-FOLDERS = ("docs/runbooks", "collector/prometheus/rules")
+FOLDERS = ("docs/runbooks", "rendered")
 
 
 def generated() -> dict[str, str]:
@@ -103,8 +107,8 @@ def generated() -> dict[str, str]:
         "docs/metrics.md": metrics_page(),
         "docs/endpoints.md": endpoints_page(),
         "docs/settings.md": settings_page(),
-        "collector/prometheus/rules/accubooks.yml": rules_file(),
         **{f"docs/runbooks/{name}": _MADE + page for name, page in runbook_pages.pages().items()},
+        **rendered(),
     }
 
 
@@ -112,11 +116,11 @@ def main(root: Path) -> None:
     """Writes every file below `root`, and removes what nobody writes any more."""
     files = generated()
     for folder in FOLDERS:
-        (root / folder).mkdir(exist_ok=True)
-        for found in (root / folder).iterdir():
-            if str(found.relative_to(root)) not in files:
+        for found in (root / folder).rglob("*"):
+            if found.is_file() and str(found.relative_to(root)) not in files:
                 found.unlink()
     for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, "utf-8")
 
 

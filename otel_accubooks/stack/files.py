@@ -1,4 +1,4 @@
-"""Where the files of `collector/` are: gateway, backends, build manifests, Prometheus."""
+"""Where the files of the repository are: gateway, backends, build manifests, what is rendered."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ GATEWAY = COLLECTOR / "gateway.yaml"
 BACKENDS = COLLECTOR / "backends"
 PROMETHEUS = COLLECTOR / "prometheus"
 PROMETHEUS3 = COLLECTOR / "prometheus3"
+RENDERED = REPOSITORY / "rendered"
 
 
 def backend_names() -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from otel_accubooks.stack.files import PROMETHEUS
+from otel_accubooks.stack.files import PROMETHEUS, RENDERED
 from otel_accubooks.stack.ports import LOOPBACK, free_port, http_ok
 from otel_accubooks.stack.process import Server, StartError
 
@@ -26,7 +26,8 @@ class Prometheus(Server):
 
     `targets` says who is scraped: for a file of `collector/prometheus/targets` ("app", "gateway",
     "gateway-export", "alertmanager") the addresses as host:port; who is not named is not scraped.
-    `scrape_interval` replaces the configured 15 s, e.g. "1s".
+    `scrape_interval` replaces the configured 15 s, e.g. "1s". `rules` is a rule file in place of
+    those of `rendered/prometheus`.
     """
 
     def __init__(
@@ -37,13 +38,14 @@ class Prometheus(Server):
         config: Path = PUSHED,
         targets: Mapping[str, Sequence[str]] | None = None,
         scrape_interval: str | None = None,
+        rules: Path | None = None,
         port: int | None = None,
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.takes_otlp = takes_otlp(binary)
         self.config = write_config(
-            folder, config, targets or {}, scrape_interval, otlp=self.takes_otlp
+            folder, config, targets or {}, scrape_interval, rules, otlp=self.takes_otlp
         )
         super().__init__(
             "Prometheus",
@@ -101,6 +103,7 @@ def write_config(
     source: Path,
     targets: Mapping[str, Sequence[str]],
     scrape_interval: str | None,
+    rules: Path | None = None,
     *,
     otlp: bool,
 ) -> Path:
@@ -108,7 +111,7 @@ def write_config(
     import yaml
 
     config = adapt(yaml.safe_load(source.read_text()), scrape_interval, otlp=otlp)
-    config["rule_files"] = [str(source.parent / pattern) for pattern in config["rule_files"]]
+    config["rule_files"] = [str(rules or RENDERED / "prometheus" / "rules" / "*.yml")]
     (folder / "targets").mkdir(parents=True, exist_ok=True)
     for name, addresses in targets.items():
         if not (source.parent / "targets" / f"{name}.yml").is_file():

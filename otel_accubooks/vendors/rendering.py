@@ -27,4 +27,4 @@ def _yaml(content: Any) -> str:
     import yaml
 
     text: str = yaml.safe_dump(content, sort_keys=False, width=1000)
-    return text
+    return f"# Written by `otel-accubooks render`.\n{text}"

@@ -20,7 +20,8 @@ def test_the_file_is_up_to_date(path: str) -> None:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_nothing_is_left_over(folder: str) -> None:
     """A file that nobody writes any more is gone."""
-    found = {f"{folder}/{path.name}" for path in (ROOT / folder).iterdir()}
+    every = (ROOT / folder).rglob("*")
+    found = {str(path.relative_to(ROOT)) for path in every if path.is_file()}
     assert found == {path for path in generated() if path.startswith(f"{folder}/")}
 
 

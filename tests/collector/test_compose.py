@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from otel_accubooks.stack.collector import DATADOG_GATE, GatewayPorts
-from otel_accubooks.stack.files import BACKENDS, COLLECTOR, GATEWAY, PROMETHEUS
+from otel_accubooks.stack.files import BACKENDS, COLLECTOR, GATEWAY, PROMETHEUS, RENDERED
 from otel_accubooks.stack.gobuild import locked_version, prometheus_version
-from otel_accubooks.stack.prometheus import OTLP_FLAG, REMOTE_WRITE_FLAG, RETENTION
+from otel_accubooks.stack.prometheus import OTLP_FLAG, PUSHED, REMOTE_WRITE_FLAG, RETENTION
 
 FOLDER = COLLECTOR / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
@@ -81,9 +81,10 @@ def test_what_is_not_yet_sent_outlives_the_container() -> None:
 
 
 def test_prometheus_has_the_same_configuration_and_flags() -> None:
-    """Its files are those of collector/prometheus; only who is scraped differs."""
+    """Its configuration is that of collector/prometheus; only who is scraped differs."""
     assert [(FOLDER / source).resolve() for source, _ in mounts("prometheus")] == [
-        PROMETHEUS,
+        PUSHED,
+        RENDERED / "prometheus" / "rules",
         FOLDER / "targets",
     ]
     flags = {OTLP_FLAG, REMOTE_WRITE_FLAG, f"--storage.tsdb.retention.time={RETENTION}"}
