@@ -81,7 +81,7 @@ def summary(view: View) -> Values:
         "api.total_requests": view.total(m.HTTP_REQUESTS_TOTAL) or 0,
         "api.error_rate": _or_idle(view, m.HTTP_ERROR_RATE_PERCENT),
         "cache.memory_usage_percent": view.highest(m.CACHE_MEMORY_USAGE_PERCENT),
-        "cache.hit_rate": view.highest(m.CACHE_HIT_RATE_PERCENT),
+        "cache.hit_rate": view.highest(m.CACHE_HIT_RATE_PERCENT) if _cache_was_read(view) else None,
         "queue.depth": view.total(m.FORECAST_QUEUE_DEPTH),
         "queue.worker_utilization": view.highest(m.FORECAST_WORKER_UTILIZATION_PERCENT),
         "business.active_users": view.highest(m.ACTIVE_USERS_CONCURRENT),
@@ -111,6 +111,10 @@ def status(components: Mapping[str, str]) -> str:
     if unhealthy.intersection(ESSENTIAL):
         return UNHEALTHY
     return DEGRADED if unhealthy else HEALTHY
+
+
+def _cache_was_read(view: View) -> bool:
+    return any(view.total(metric) for metric in (m.CACHE_HITS_TOTAL, m.CACHE_MISSES_TOTAL))
 
 
 def _or_idle(view: View, metric: Metric) -> float | None:

@@ -64,6 +64,15 @@ def test_nothing_known_is_null_and_nothing_counted_is_0() -> None:
     assert summary["api"] == {"total_requests": 0, "error_rate": 0}
 
 
+def test_a_cache_that_was_never_read_has_no_hit_rate() -> None:
+    """While one that nobody reads for the moment has missed nothing."""
+    rate = point(m.CACHE_HIT_RATE_PERCENT, 100)
+    never = view(point(m.CACHE_HITS_TOTAL, 0), point(m.CACHE_MISSES_TOTAL, 0), rate)
+    assert answers.summary(never)["cache"]["hit_rate"] is None
+    resting = view(point(m.CACHE_HITS_TOTAL, 0), point(m.CACHE_MISSES_TOTAL, 1), rate)
+    assert answers.summary(resting)["cache"]["hit_rate"] == 100
+
+
 def test_the_summary_adds_up_what_adds_up_and_has_the_worst_of_the_rest() -> None:
     """Sums of counts over labels, the highest of percentages; seconds are whole."""
     summary = answers.summary(
