@@ -53,7 +53,7 @@ class Exporter:
         """`lock` is the exporter's, and held."""
         self._folder = folder
         self._status = Status(folder.path / "status")
-        self._folding = Folding(folder, self._status.note)
+        self._folding = Folding(folder, self._status.note, lock.is_there)
         self._host = Host(folder.path / "host")
         self._shared = Shared(folder.path / "shared")
         windows = Windows(self._shared.past())

@@ -116,8 +116,11 @@ def _is_teller(folder: StateFolder) -> bool:
     before = _teller is not None and _teller.held
     if _teller is None:
         _teller = ServiceLock(folder, "teller")
-    if not _teller.take():
-        return False
+    try:
+        if not _teller.take():
+            return False
+    except OSError:
+        return False  # deleted; somebody makes it anew
     if not before:
         from otel_accubooks.export import spawn
 

@@ -31,16 +31,27 @@ class Folding:
     unlinked. Whoever is killed in between leaves segments that the base names: they are skipped.
     """
 
-    def __init__(self, folder: StateFolder, say: Say | None = None) -> None:
-        """`say` is told what is refused and what fails, as one line each; by default it is logged."""
+    def __init__(
+        self,
+        folder: StateFolder,
+        say: Say | None = None,
+        ours: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`say` is told what is refused and what fails, as one line each; by default it is logged.
+
+        `ours` says no once the folder was deleted: what is there by now may be another exporter's.
+        """
         self._folder = folder
         self._say = say or _to_log
-        self.reader = ServiceReader(folder, folds=True, say=self._say)
+        self._ours = ours
+        self.reader = ServiceReader(folder, folds=True, ours=ours, say=self._say)
         self._full = False
 
     def fold(self) -> list[str]:
         """Folds every dead segment; returns the names of the living ones."""
         reader = self.reader
+        if not self._ours():
+            return [*reader.readers]
         reader.look()
         self._mend()
         self._unlink(reader.leftover)
@@ -69,8 +80,13 @@ class Folding:
 
     def _write(self, base: Totals, folded: set[str]) -> None:
         header = Header(os.getpid(), 0, _NOBODY, self.reader.limit(), self.reader.origin())
-        replace_file(self._folder.base, base_content(base, header, folded))
-        self.reader.adopt_base()  # and let go of what was folded
+        self._replace_base(base_content(base, header, folded))  # and let go of what was folded
+
+    def _replace_base(self, content: bytes) -> None:
+        if not self._ours():
+            raise FileNotFoundError(self._folder.base)
+        replace_file(self._folder.base, content)
+        self.reader.adopt_base()
 
     def keep_sessions(self, totals: Totals, found: dict[int, Sessions], now: float) -> None:
         """Keeps in the base what is over in `found`; `totals` are those that it was found in."""
@@ -84,14 +100,8 @@ class Folding:
         False while a process lives that has not written its deleted segment anew; call it again.
         """
         reader = self.reader
-        reader.look()
-        known = reader.known_elsewhere()
-        lost = [
-            name
-            for name in reader.readers
-            if name not in known and not (self._folder.path / name).exists()
-        ]
-        dead = [name for name in lost if reader.is_dead(name)]
+        reader.forget_moved()
+        dead = [name for name in reader.readers if reader.is_dead(name)]
         content, folded = self._base_with(dead)
         if reader.base is not None or dead:
             header = Header(os.getpid(), 0, _NOBODY, reader.limit(), reader.origin())
@@ -101,7 +111,7 @@ class Folding:
             except OSError:
                 return False
             reader.hand_over(folded)
-        return len(lost) == len(dead)
+        return not reader.readers
 
     def _base_with(self, dead: list[str]) -> tuple[Totals, set[str]]:
         base = Totals()
@@ -140,8 +150,7 @@ class Folding:
         base = self._folder.base
         try:
             if self.reader.base is not None and not base.exists():
-                replace_file(base, self.reader.base.content())
-                self.reader.adopt_base()
+                self._replace_base(self.reader.base.content())
             elif self.reader.base is None and base.exists() and not self._found_base():
                 os.rename(base, base.with_name(f"{base.name}.damaged"))
         except (OSError, SegmentError):

@@ -20,6 +20,7 @@ RESERVE_BYTES: Final = 64 * 1024
 # process was started (Unix seconds), start of the process, series limit, origin (see Header)
 HEADER: Final = struct.Struct("<8sIIQdQQQQ")
 USED_AT: Final = 64
+MOVED_AT: Final = 72  # 1 once all of it is in another file of its process
 HEAD: Final = struct.Struct("<IIII")
 
 COUNTER: Final = 1  # created, value

@@ -78,6 +78,10 @@ class SegmentReader:
         """True if no process holds the segment any more."""
         return not is_locked(self._fd)
 
+    def moved(self) -> bool:
+        """True once its process has written all of it to another file."""
+        return self._words[layout.MOVED_AT // 8] != 0
+
     def records(self) -> list[Record]:
         """All records so far; those of earlier calls are not parsed again. Raises SegmentError."""
         used = published(self._words)

@@ -252,6 +252,8 @@ class Recorder:
 
         # Under the same name, so that readers take it for the one that they hold.
         self.segment = self._join(folder, before.name if before else None, fill)
+        if before is not None:
+            before.leave()
         self._adopt(self.segment, reserved)
         if before is not None:
             before.close()

@@ -150,6 +150,10 @@ class SegmentWriter(Segment):
         except OSError:
             return False
 
+    def leave(self) -> None:
+        """Says to who holds it, deleted, that the counts are in another file by now."""
+        self._words[layout.MOVED_AT // 8] = 1
+
     def close(self) -> None:
         """Lets go of the lock. In a forked child: of the parent's segment, whose lock stays."""
         if own.get(self.name) is self:

@@ -28,10 +28,18 @@ class ServiceReader:
     The segment of a process that lives is held also where its file was deleted under it; the base too.
     """
 
-    def __init__(self, folder: StateFolder, *, folds: bool = False, say: Say | None = None) -> None:
+    def __init__(
+        self,
+        folder: StateFolder,
+        *,
+        folds: bool = False,
+        ours: Callable[[], bool] = lambda: True,
+        say: Say | None = None,
+    ) -> None:
         """`folds` is for the one who folds: what it lost sight of is held until it is in the base.
 
-        `say` is told what is refused, as one line each.
+        While `ours` says no, what is in the folder is another's and not looked at. `say` is told what
+        is refused, as one line each.
         """
         self.folder = folder
         self.readers: dict[str, SegmentReader] = {}
@@ -43,6 +51,7 @@ class ServiceReader:
         )  # files that the base holds, of one who was killed at folding
         self._folded: set[str] = set()
         self._folds = folds
+        self._ours = ours
         self._looked = False
         self._say = say or _unsaid
         self._refused: dict[str, tuple[int, int]] = {}
@@ -61,6 +70,8 @@ class ServiceReader:
 
     def look(self) -> None:
         """Maps what is new in the folder, and lets go of what was folded by another process."""
+        if not self._ours():
+            return
         another_base = self._look_at_base()
         there = set(self.folder.segments())
         self.leftover = there & self._folded
@@ -84,8 +95,14 @@ class ServiceReader:
         if inode is not None and self._map_base(inode):
             self.look()
 
-    def known_elsewhere(self) -> set[str]:
-        """Names of segments that the base of another exporter holds, which is there by now."""
+    def forget_moved(self) -> None:
+        """Forgets the segments that another exporter has: written anew since, or folded by it."""
+        for name in [*self.readers]:
+            moved = self.readers[name].moved() or _inode(self.folder.path / name) is not None
+            if moved or name in self._folded_elsewhere():
+                del self.readers[name]
+
+    def _folded_elsewhere(self) -> set[str]:
         try:
             return _folded(SegmentReader(self.folder.base))
         except (OSError, SegmentError):

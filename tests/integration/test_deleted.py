@@ -41,7 +41,7 @@ def test_deleted_under_the_service(service: Service) -> None:
         for _ in range(number):
             service.get("/hello/x").raise_for_status()
             done += 1
-        assert eventually(lambda: counted() == done, 60)
+        assert eventually(lambda: counted() == done, 60), (counted(), done, service.log())
 
     with service.gunicorn("-w", "2") as server:
         load(10)

@@ -11,6 +11,7 @@ import pytest
 from otel_accubooks.contract import metrics as m
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.folding import Folding
+from otel_accubooks.recorder.locks import ExporterLock
 from tests.recorder.processes import Worker, read, record_and_die, values
 
 HITS = m.CACHE_HITS_TOTAL
@@ -152,6 +153,45 @@ def test_an_exporter_that_was_replaced_hands_over(
     successor.fold()
     assert total(successor) == 114
     assert [name for name in os.listdir(folder.path) if str(os.getpid()) in name] == []
+
+
+def test_an_exporter_that_was_replaced_writes_nothing_where_it_was(
+    folder: StateFolder, worker: Worker
+) -> None:
+    """Else its successor would begin with what it is handed later as well."""
+    lock = ExporterLock(folder)
+    assert lock.take()
+    record_and_die(folder, lambda recorder: recorder.counter(HITS).labels().add(10))
+    replaced = Folding(folder, ours=lock.is_there)
+    replaced.fold()
+    delete(folder, "folder")
+    record_and_die(folder, lambda recorder: recorder.counter(HITS).labels().add(100))
+    before = os.listdir(folder.path)
+    replaced.fold()
+    assert total(replaced) == 13
+    assert os.listdir(folder.path) == before
+    successor = Folding(folder)
+    successor.fold()
+    worker.rejoin()
+    assert replaced.hand_over()
+    successor.fold()
+    assert total(successor) == 113
+
+
+def test_who_wrote_anew_is_not_handed_over_however_long_ago_it_was_folded(
+    folder: StateFolder, worker: Worker, folding: Folding
+) -> None:
+    """Its successor's base says only which it folded last."""
+    delete(folder, "folder")
+    successor = Folding(folder)
+    worker.rejoin()
+    worker.kill()
+    successor.fold()
+    record_and_die(folder, lambda recorder: recorder.counter(HITS).labels().add(100))
+    successor.fold()
+    assert folding.hand_over()
+    successor.fold()
+    assert total(successor) == 113
 
 
 def test_handing_over_takes_along_who_died_meanwhile(
