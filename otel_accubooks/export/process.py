@@ -43,6 +43,7 @@ _log = logging.getLogger("otel_accubooks")
 
 LIVENESS_SECONDS = 1.0
 LAST_ATTEMPTS_SECONDS = 30.0
+HANDING_OVER_SECONDS = 3 * LIVENESS_SECONDS
 SWEEP_SECONDS = 3600.0
 
 
@@ -179,6 +180,7 @@ class Exporter:
 
     def run(self) -> None:
         """Sends every interval and whenever asked, until no process of the service is left."""
+        self._await_predecessor()
         due = time.monotonic()
         while True:
             if not self._home.is_whole():
@@ -196,6 +198,16 @@ class Exporter:
                 self._answer()
             elif not self._service_lives() and self._leave():
                 return
+
+    def _await_predecessor(self) -> None:
+        """Sends nothing before it has what was there before, under the same instance: a total falls not."""
+        give_up = time.monotonic() + HANDING_OVER_SECONDS
+        try:
+            while self._folding.awaits_predecessor() and time.monotonic() < give_up:
+                if select.select([self._home.listener], [], [], 0.05)[0]:
+                    return  # somebody ends, and waits for it
+        except OSError:
+            pass  # deleted again
 
     def _mend(self) -> bool:
         """Makes the folder anew, which was deleted. False if another exporter is at work there."""

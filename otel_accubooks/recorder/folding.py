@@ -13,6 +13,7 @@ from otel_accubooks.recorder.files import replace_file
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.header import Header, publish
 from otel_accubooks.recorder.limit import beyond, merge
+from otel_accubooks.recorder.locks import ServiceLock
 from otel_accubooks.recorder.root import Root
 from otel_accubooks.recorder.segment import SEGMENT_PREFIX, SegmentError
 from otel_accubooks.recorder.service import Say, ServiceReader
@@ -22,6 +23,7 @@ from otel_accubooks.recorder.visits import Sessions
 
 _log = getLogger("otel_accubooks")
 _NOBODY = Root(0, 0, 0.0)
+_HANDING_OVER = "handing-over"
 
 
 class Folding:
@@ -46,6 +48,7 @@ class Folding:
         self._ours = ours
         self.reader = ServiceReader(folder, folds=True, ours=ours, say=self._say)
         self._full = False
+        self._handing_over = ServiceLock(folder, _HANDING_OVER)
 
     def fold(self) -> list[str]:
         """Folds every dead segment; returns the names of the living ones."""
@@ -94,11 +97,27 @@ class Folding:
         if keep_over(base, totals, found, now):
             self._trying(lambda: self._write(base, folded | self.reader.leftover))
 
+    def awaits_predecessor(self) -> bool:
+        """True where the folder was made anew under its service, and not all of before is in it.
+
+        Whoever exported before has it, if that process lives, and hands it over. Raises OSError.
+        """
+        reader = self.reader
+        reader.look()
+        if reader.origin() == self._folder.origin():
+            return False
+        begun = reader.base is not None or any(r.root == _NOBODY for r in reader.readers.values())
+        return not begun or ServiceLock(self._folder, _HANDING_OVER).is_held_elsewhere()
+
     def hand_over(self) -> bool:
         """Leaves what is in no file any more, base and dead, to another exporter, as a segment.
 
         False while a process lives that has not written its deleted segment anew; call it again.
         """
+        try:
+            self._handing_over.take()
+        except OSError:
+            return False  # the new folder was deleted too
         reader = self.reader
         reader.forget_moved()
         dead = [name for name in reader.readers if reader.is_dead(name)]

@@ -56,6 +56,7 @@ class ServiceReader:
         self._say = say or _unsaid
         self._refused: dict[str, tuple[int, int]] = {}
         self._last = Totals()
+        self._origin: tuple[int, int] | None = None
 
     def read(self) -> Totals:
         """The totals now. A segment that is folded meanwhile is in them once, never twice or not."""
@@ -140,7 +141,15 @@ class ServiceReader:
         self._say(f"a segment is not counted, and kept: {error}")
 
     def origin(self) -> tuple[int, int]:
-        """Which life of the service this is, see Header. Raises OSError where nothing is left."""
+        """Which life of the service this is, see Header. Raises OSError where nothing is left.
+
+        Once told it stays: who exports has sent under its name.
+        """
+        if self._origin is None:
+            self._origin = self._found_origin()
+        return self._origin
+
+    def _found_origin(self) -> tuple[int, int]:
         if self.base is not None and any(self.base.header.origin):
             return self.base.header.origin
         origins = {reader.header.origin for reader in self.readers.values()} - {(0, 0)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -192,6 +193,53 @@ def test_who_wrote_anew_is_not_handed_over_however_long_ago_it_was_folded(
     assert folding.hand_over()
     successor.fold()
     assert total(successor) == 113
+
+
+def test_a_successor_knows_that_more_is_to_come(
+    folder: StateFolder, worker: Worker, folding: Folding
+) -> None:
+    """Processes are older than the folder, and nobody has handed over what was before."""
+    delete(folder, "folder")
+    worker.rejoin()
+    found = StateFolder(folder.path)  # as another process has it
+    successor = Folding(found)
+    assert successor.awaits_predecessor()
+    assert folding.hand_over()
+    assert not successor.awaits_predecessor()
+    successor.fold()
+    assert not successor.awaits_predecessor()
+    assert total(successor) == 13
+
+
+def test_it_knows_so_until_all_is_handed_over(
+    folder: StateFolder, worker: Worker, folding: Folding
+) -> None:
+    """A process that lives has not written anew what it counted, and the one before waits for that."""
+    delete(folder, "folder")
+    record_and_die(folder, lambda recorder: recorder.counter(HITS).labels().add(100))
+    successor = Folding(StateFolder(folder.path))
+    done, say_done = os.pipe()
+    predecessor = os.fork()
+    if predecessor == 0:
+        if not folding.hand_over():
+            os.write(say_done, b"1")
+        signal.pause()
+    os.close(say_done)
+    try:
+        assert os.read(done, 1) == b"1"
+        assert successor.awaits_predecessor()
+    finally:
+        os.kill(predecessor, signal.SIGKILL)
+        os.waitpid(predecessor, 0)
+        os.close(done)
+    assert not successor.awaits_predecessor()
+
+
+def test_nobody_is_awaited_in_a_folder_that_was_never_deleted(
+    folder: StateFolder, worker: Worker
+) -> None:
+    """Also where nothing was folded yet."""
+    assert not Folding(StateFolder(folder.path)).awaits_predecessor()
 
 
 def test_handing_over_takes_along_who_died_meanwhile(
