@@ -1,11 +1,12 @@
-# Two commands matter: `make demo` shows it working, `make test` proves it.
+# Two commands matter: `make demo` shows it working, `make test` proves it. `make drills` (ten minutes or more) breaks
+# things on purpose and watches the alerts; `make drills ONLY=HighErrorRate` has one of them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BACKEND ?= prometheus,datadog
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test drills lint docs clean
 
 $(READY): pyproject.toml
 	@echo "Making the environment in $(VENV) (about a minute)"
@@ -22,8 +23,14 @@ demo: $(READY)
 	@$(BIN)/otel-accubooks demo --backend "$(BACKEND)" $(if $(KEEP),--keep)
 
 test: $(READY)
-	@$(BIN)/python -m otel_accubooks.stack.prerequisites
+	@$(BIN)/python -m otel_accubooks.stack.prerequisites tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# Their files are not named as tests are, so that `make test` leaves them out. The first takes the longest.
+drills: $(READY)
+	@$(BIN)/python -m otel_accubooks.stack.prerequisites
+	@$(BIN)/python -m pytest tests/drills -o python_files="*_drills.py" -n 3 --dist loadfile \
+	  --no-loadscope-reorder --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
 
 lint: $(READY)
 	@$(BIN)/ruff check .

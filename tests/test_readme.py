@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from otel_accubooks.stack.binaries import find_collector
 from otel_accubooks.stack.otlp_receiver import OtlpReceiver
 from otel_accubooks.stack.ports import free_port, tcp_open
 from otel_accubooks.stack.process import Server
+from tests.apply.datadog_api import KEYS, Account, serving
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -93,3 +95,33 @@ def test_every_file_that_is_named_is_there() -> None:
     """Paths in the README exist."""
     for path in re.findall(r"`((?:docs|collector|examples)/[\w./-]+)`", README):
         assert (ROOT / path).exists(), path
+
+
+def test_alerts_and_dashboards_in_three_lines(tmp_path: Path) -> None:
+    """Rendered, shown as they would be applied, and looked at; in the folder that has alerting.toml."""
+    (lines,) = [block for block in blocks("sh") if "otel-accubooks render" in block]
+    shutil.copy(ROOT / "examples" / "accubooks" / "alerting.toml", tmp_path)
+    render, apply, dashboards = (shlex.split(line, comments=True) for line in lines.splitlines())
+    render[-1] = str(tmp_path / "rendered")
+    assert run(render, tmp_path).startswith("2 files written to ")
+    account = Account()
+    with serving(account) as address:
+        keys = {"DD_API_KEY": KEYS["DD-API-KEY"], "DD_APP_KEY": KEYS["DD-APPLICATION-KEY"]}
+        assert "nothing was changed: " in run([*apply, "--url", address], tmp_path, **keys)
+    assert not account.monitors
+    port = free_port()
+    argv = [str(BIN / dashboards[0]), *dashboards[1:], "--port", str(port)]
+    log = tmp_path / "dashboards.log"
+    with Server("dashboards", argv, log=log, cwd=tmp_path, ready=lambda: tcp_open(port)):
+        assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
+
+
+def run(argv: list[str], folder: Path, **env: str) -> str:
+    return subprocess.run(
+        [str(BIN / argv[0]), *argv[1:]],
+        cwd=folder,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout

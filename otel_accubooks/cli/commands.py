@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from otel_accubooks.cli.addresses import addresses_option
-from otel_accubooks.vendors.addresses import Addresses
+from otel_accubooks.contract.dashboards import DASHBOARDS
+from otel_accubooks.vendors.addresses import RUNBOOKS, Addresses
 from otel_accubooks.vendors.rendering import BACKENDS as RENDERED
 
 BACKENDS = ("prometheus", "datadog")
@@ -73,9 +74,75 @@ def render(backend: str, out: Path, to: Addresses) -> None:
     """
     from otel_accubooks.cli.render import write
 
-    files = RENDERED[backend](to)
+    try:
+        files = RENDERED[backend](to)
+    except (ValueError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
     others = write(files, out)
     click.echo(f"{len(files)} files written to {out}")
     if others:
         names = ", ".join(str(path.relative_to(out)) for path in others)
         click.echo(f"Left alone, since they are not from here: {names}")
+
+
+@commands.command()
+@click.argument("backend", type=click.Choice(["grafana", "datadog", "newrelic"]))
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--url", help="The API's address, where it is not the vendor's own.")
+@click.option(
+    "--public", is_flag=True, help="Grafana: share the executive dashboard with everybody."
+)
+@addresses_option
+def apply(backend: str, dry_run: bool, url: str | None, public: bool, to: Addresses) -> None:
+    """Create or update alerts and dashboards in a Grafana or in a vendor's account.
+
+    Keys come from the environment: GRAFANA_URL and GRAFANA_TOKEN; DD_API_KEY, DD_APP_KEY and
+    DD_SITE; NEW_RELIC_API_KEY, NEW_RELIC_ACCOUNT_ID and NEW_RELIC_REGION.
+
+    \b
+    Examples:
+      otel-accubooks apply grafana --dry-run
+      otel-accubooks apply grafana --public
+      otel-accubooks apply datadog --addresses on-call.toml
+    """
+    from otel_accubooks.cli.apply import run
+
+    if public and backend != "grafana":
+        raise click.UsageError(
+            "--public is for grafana; docs/dashboards.md says more of the others"
+        )
+    sys.exit(run(backend, to, url=url, dry_run=dry_run, public=public))
+
+
+@commands.command()
+@click.option(
+    "--prometheus",
+    envvar="PROMETHEUS_URL",
+    default="http://127.0.0.1:9090",
+    show_default=True,
+    show_envvar=True,
+    help="Whose data is shown.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8050, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--only", type=click.Choice([d.name for d in DASHBOARDS]), help="One, to be shared.")
+@click.option("--runbooks", default=RUNBOOKS, help="The address below which <alert>.md is found.")
+def dashboards(prometheus: str, host: str, port: int, only: str | None, runbooks: str) -> None:
+    """Show the four dashboards, read-only, from a Prometheus.
+
+    \b
+    Examples:
+      otel-accubooks dashboards
+      otel-accubooks dashboards --prometheus http://prometheus:9090 --port 8051
+      otel-accubooks dashboards --host 0.0.0.0 --only executive_overview
+    """
+    try:
+        from otel_accubooks.viewer import serve
+    except ImportError as error:
+        raise click.ClickException(
+            f"{error.name} is not installed; pip install 'otel-accubooks[dashboards]'"
+        ) from error
+    try:
+        serve(prometheus, host=host, port=port, only=only, runbooks=runbooks)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error

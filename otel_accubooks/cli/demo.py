@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import signal
 import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,15 @@ from rich.table import Table
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.stack.binaries import NotFoundError
 from otel_accubooks.stack.comparison import Read, Row, compare, in_datadog, in_prometheus
+from otel_accubooks.stack.dashboards import start as start_dashboards
 from otel_accubooks.stack.deployment import EXAMPLE, Deployment
+from otel_accubooks.stack.people import people
 from otel_accubooks.stack.process import StartError
+from otel_accubooks.stack.receivers import Receivers
 
 SEED = 7
+# Without threads a worker serves one at a time, and its pool of connections would never fill.
+THREADS = 8
 
 # Not on a terminal there is no width to keep to: a table in a log stays whole.
 console = Console() if sys.stdout.isatty() else Console(width=120)
@@ -39,8 +45,9 @@ def run(backends: tuple[str, ...], *, keep: bool, rounds: int, wait: float) -> i
     console.print(f"Everything of this run, its logs too, is in [bold]{folder}[/]")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with Deployment(folder.resolve(), backends) as deployment:
-            return _run(deployment, keep=keep, rounds=rounds, wait=wait)
+        with ExitStack() as running:
+            demo = _start(running, folder.resolve(), backends)
+            return _run(demo, keep=keep, rounds=rounds, wait=wait)
     except (StartError, NotFoundError) as error:
         console.print(f"[red]Not started.[/] {error}")
         return 1
@@ -49,8 +56,44 @@ def run(backends: tuple[str, ...], *, keep: bool, rounds: int, wait: float) -> i
         return 130
 
 
-def _run(deployment: Deployment, *, keep: bool, rounds: int, wait: float) -> int:
-    deployment.start(lambda step: console.print(f"[dim]starting[/] {step}"))
+@dataclass(frozen=True)
+class _Demo:
+    """What was started; `addresses` of what people look at, by name."""
+
+    deployment: Deployment
+    addresses: dict[str, str]
+
+
+def _start(running: ExitStack, folder: Path, backends: tuple[str, ...]) -> _Demo:
+    receivers = None
+    if "prometheus" in backends:
+        _say("Alertmanager, and a mailbox, a Slack and a pager of its own")
+        receivers = running.enter_context(Receivers(folder / "alertmanager"))
+    alertmanager = receivers.alertmanager.address if receivers else None
+    deployment = Deployment(folder, backends, threads=THREADS, alertmanager=alertmanager)
+    running.enter_context(deployment).start(_say)
+    addresses = {
+        "AccuBooks": deployment.url,
+        "OTLP": f"http://127.0.0.1:{deployment.ports.otlp_http}",
+    }
+    if deployment.prometheus is not None and receivers is not None:
+        prometheus = deployment.prometheus.url
+        addresses["Prometheus"] = prometheus
+        addresses |= start_dashboards(running, folder, prometheus, receivers.to, _say)
+        addresses["Alertmanager"] = receivers.alertmanager.url
+        for name, sink in (("Slack", receivers.slack), ("Pager", receivers.pager)):
+            addresses[name] = f"{sink.url}/_accubooks/metrics"
+    if deployment.datadog is not None:
+        addresses["Datadog"] = f"{deployment.datadog.url}/_accubooks/metrics"
+    return _Demo(deployment, addresses)
+
+
+def _say(step: str) -> None:
+    console.print(f"[dim]starting[/] {step}")
+
+
+def _run(demo: _Demo, *, keep: bool, rounds: int, wait: float) -> int:
+    deployment = demo.deployment
     if deployment.prometheus is not None:
         path = "OTLP" if deployment.prometheus.takes_otlp else "remote write"
         console.print(f"This Prometheus is fed by [bold]{path}[/].")
@@ -72,17 +115,11 @@ def _run(deployment: Deployment, *, keep: bool, rounds: int, wait: float) -> int
     arrived = sum(row.ok for row in rows)
     console.print(f"{arrived} of {len(rows)} metrics arrived in {' and in '.join(readers)}.")
     if keep:
-        _wait(deployment)
+        _wait(demo.addresses)
     return 0 if arrived == len(rows) else 1
 
 
 def _traffic(deployment: Deployment, rounds: int) -> Any:
-    spec = importlib.util.spec_from_file_location("traffic", EXAMPLE / "traffic.py")
-    assert spec is not None
-    assert spec.loader is not None
-    traffic = importlib.util.module_from_spec(spec)
-    sys.modules["traffic"] = traffic
-    spec.loader.exec_module(traffic)
     with _progress() as progress:
         task = progress.add_task("people use AccuBooks", total=None)
 
@@ -90,7 +127,7 @@ def _traffic(deployment: Deployment, rounds: int) -> Any:
             progress.update(task, completed=done, total=total, description=text)
 
         redis_url = deployment.redis.url
-        return traffic.play(
+        return people().play(
             deployment.url, rounds=rounds, seed=SEED, redis_url=redis_url, on_step=step
         )
 
@@ -161,12 +198,9 @@ def _verdict(row: Row) -> str:
     return "[red]differs[/]"
 
 
-def _wait(deployment: Deployment) -> None:
-    console.print(f"AccuBooks   {deployment.url}")
-    console.print(f"OTLP        http://127.0.0.1:{deployment.ports.otlp_http}")
-    if deployment.prometheus is not None:
-        console.print(f"Prometheus  {deployment.prometheus.url}")
-    if deployment.datadog is not None:
-        console.print(f"Datadog     {deployment.datadog.url}/_accubooks/metrics")
+def _wait(addresses: dict[str, str]) -> None:
+    width = max(map(len, addresses)) + 1
+    for name, address in addresses.items():
+        console.print(f"{name:{width}} {address}")
     console.print("Ctrl-C ends it all.")
     signal.pause()

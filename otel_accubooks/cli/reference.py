@@ -12,9 +12,12 @@ from otel_accubooks.contract.endpoints import ENDPOINTS, Endpoint
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.launch import environment_variables
+from otel_accubooks.stack import kubernetes
 from otel_accubooks.stack.deployment import EXAMPLE
 from otel_accubooks.vendors import runbook_pages
 from otel_accubooks.vendors.addresses import read
+from otel_accubooks.vendors.datadog import differences as datadog
+from otel_accubooks.vendors.newrelic import differences as newrelic
 from otel_accubooks.vendors.rendering import BACKENDS
 
 _MADE = "<!-- Written by `make docs`. -->\n"
@@ -103,12 +106,16 @@ FOLDERS = ("docs/runbooks", "rendered")
 
 def generated() -> dict[str, str]:
     """Path in the repository, and content, of every file that is written from something else."""
+    files = rendered()
     return {
         "docs/metrics.md": metrics_page(),
         "docs/endpoints.md": endpoints_page(),
         "docs/settings.md": settings_page(),
         **{f"docs/runbooks/{name}": _MADE + page for name, page in runbook_pages.pages().items()},
-        **rendered(),
+        "docs/datadog-alerts.md": _MADE + datadog.page(),
+        "docs/newrelic-alerts.md": _MADE + newrelic.page(),
+        **files,
+        **kubernetes.files(files["rendered/prometheus/rules/accubooks.yml"]),
     }
 
 

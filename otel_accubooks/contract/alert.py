@@ -44,14 +44,14 @@ class Guard:
 class Alert:
     """One alert. It fires once any of its conditions has held, each for itself, for `hold` seconds.
 
-    `unit` is that of the thresholds. `respond` is seconds until somebody looks, 0 for at once, None
-    where nobody has to. `mutes` names the alerts that say the same less urgently, and are silent
-    while this one fires.
+    `unit` is that of the thresholds; {threshold:g} in `text` is the first of them.
+    `respond` is seconds until somebody looks, 0 for at once, None where nobody has to. `mutes` names
+    the alerts that say the same less urgently, and are silent while this one fires.
     """
 
     name: str
     severity: Severity
-    summary: str
+    text: str
     conditions: tuple[Condition, ...]
     unit: str
     hold: float
@@ -59,6 +59,11 @@ class Alert:
     guard: Guard | None = None
     mutes: tuple[str, ...] = ()
     escalates: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What is wrong, in one sentence."""
+        return self.text.format(threshold=self.conditions[0].threshold)
 
     @property
     def channels(self) -> tuple[Channel, ...]:

@@ -15,6 +15,7 @@ from otel_accubooks.contract.query import (
     Growth,
     Last,
     Mean,
+    Present,
     Quantile,
     Query,
     Quotient,
@@ -58,7 +59,7 @@ _MEMORY = Last(_of(m.CACHE_MEMORY_USAGE_PERCENT))
 ALERTS: tuple[Alert, ...] = (
     # P0
     Alert(
-        "HighErrorRate", "P0", "More than 1 % of the requests fail",
+        "HighErrorRate", "P0", "More than {threshold:g} % of the requests fail",
         _above(_ERROR_SHARE, 1), "%", 5 * MINUTE, 5 * MINUTE,
         _once_a_minute(m.HTTP_REQUESTS_TOTAL), mutes=("ErrorRateElevated",),
     ),
@@ -86,17 +87,17 @@ ALERTS: tuple[Alert, ...] = (
     ),
     # P1
     Alert(
-        "HighLatency", "P1", "One request in twenty takes longer than a second",
+        "HighLatency", "P1", "One request in twenty takes longer than {threshold:g} ms",
         _above(_p95(m.HTTP_REQUEST_DURATION_MS), 1000), "ms", 5 * MINUTE, 15 * MINUTE,
         mutes=("LatencyTrendDegradation",),
     ),
     Alert(
-        "ForecastQueueDepthHigh", "P1", "More than 200 forecasts wait",
+        "ForecastQueueDepthHigh", "P1", "More than {threshold:g} forecasts wait",
         _above(Last(_of(m.FORECAST_QUEUE_DEPTH), by=("queue",)), 200), "{job}",
         10 * MINUTE, 15 * MINUTE,
     ),
     Alert(
-        "CacheHitRateLow", "P1", "Fewer than 70 % of the cache reads find something",
+        "CacheHitRateLow", "P1", "Fewer than {threshold:g} % of the cache reads find something",
         (Condition(Share(_READS[0], _READS), "<", 70),), "%", 10 * MINUTE, 15 * MINUTE,
         _once_a_minute(m.CACHE_HITS_TOTAL, m.CACHE_MISSES_TOTAL),
     ),
@@ -106,23 +107,24 @@ ALERTS: tuple[Alert, ...] = (
         5 * MINUTE, 15 * MINUTE,
     ),
     Alert(
-        "ServerErrorBurst", "P1", "More than 10 requests a minute end with status 500",
+        "ServerErrorBurst", "P1", "More than {threshold:g} requests a minute end with status 500",
         _above(
             Growth((_of(m.HTTP_REQUESTS_TOTAL, Where("status_code", "500")),), per=MINUTE), 10
         ),
         "{request}/min", 1 * MINUTE, 15 * MINUTE,
     ),
     Alert(
-        "DatabasePoolUtilizationHigh", "P1", "A connection pool is used by more than 80 %",
+        "DatabasePoolUtilizationHigh", "P1", "A connection pool is used by more than {threshold:g} %",
         _above(_POOL_UTILIZATION, 80), "%", 5 * MINUTE, 15 * MINUTE,
         mutes=("DatabasePoolUtilizationWarning", "DatabaseConnectionsHigh"),
     ),
     Alert(
-        "RedisMemoryCritical", "P1", "The cache server uses more than 90 % of its memory",
+        "RedisMemoryCritical", "P1", "The cache server uses more than {threshold:g} % of its memory",
         _above(_MEMORY, 90), "%", 1 * MINUTE, 15 * MINUTE, mutes=("RedisMemoryWarning",),
     ),
     Alert(
-        "TelemetryPipelineFailing", "P1", "The gateway loses, refuses or cannot send points",
+        "TelemetryPipelineFailing", "P1",
+        "The gateway loses, refuses or cannot send points, or nothing is heard any more",
         (
             *_above(_grows(p.SEND_FAILED), 0),
             *_above(_grows(p.ENQUEUE_FAILED), 0),
@@ -136,20 +138,23 @@ ALERTS: tuple[Alert, ...] = (
                 ),
                 80,
             ),
+            Condition(Present(_of(p.QUEUE_CAPACITY)), "==", 0),
+            Condition(Present(_of(m.SYSTEM_UPTIME_SECONDS)), "==", 0),
         ),
         "{point} or %", 5 * MINUTE, 15 * MINUTE,
     ),
     # P2
     Alert(
-        "DatabasePoolUtilizationWarning", "P2", "A connection pool is used by more than 70 %",
+        "DatabasePoolUtilizationWarning", "P2", "A connection pool is used by more than {threshold:g} %",
         _above(_POOL_UTILIZATION, 70), "%", 10 * MINUTE, HOUR,
     ),
     Alert(
-        "RedisMemoryWarning", "P2", "The cache server uses more than 85 % of its memory",
+        "RedisMemoryWarning", "P2", "The cache server uses more than {threshold:g} % of its memory",
         _above(_MEMORY, 85), "%", 10 * MINUTE, HOUR,
     ),
     Alert(
-        "LatencyTrendDegradation", "P2", "Requests take 1.5 times as long as in the last 24 hours",
+        "LatencyTrendDegradation", "P2",
+        "Requests take {threshold:g} times as long as in the last 24 hours",
         _above(
             Quotient(
                 Mean(_of(m.HTTP_REQUEST_DURATION_MS), 30 * MINUTE),
@@ -160,7 +165,7 @@ ALERTS: tuple[Alert, ...] = (
         "1", 30 * MINUTE, HOUR,
     ),
     Alert(
-        "ForecastJobFailureRateElevated", "P2", "More than 5 % of the forecasts fail",
+        "ForecastJobFailureRateElevated", "P2", "More than {threshold:g} % of the forecasts fail",
         _above(
             Share(
                 _of(m.FORECAST_JOBS_PROCESSED_TOTAL, Where("status", "failure")),
@@ -171,15 +176,15 @@ ALERTS: tuple[Alert, ...] = (
         "%", 15 * MINUTE, HOUR, _once_a_minute(m.FORECAST_JOBS_PROCESSED_TOTAL),
     ),
     Alert(
-        "RequestRateUnusual", "P2", "More than 1000 requests a second",
+        "RequestRateUnusual", "P2", "More than {threshold:g} requests a second",
         _above(_grows(m.HTTP_REQUESTS_TOTAL, per=1), 1000), "{request}/s", 1 * MINUTE, HOUR,
     ),
     Alert(
-        "ErrorRateElevated", "P2", "More than 0.5 % of the requests fail",
+        "ErrorRateElevated", "P2", "More than {threshold:g} % of the requests fail",
         _above(_ERROR_SHARE, 0.5), "%", 5 * MINUTE, HOUR, _once_a_minute(m.HTTP_REQUESTS_TOTAL),
     ),
     Alert(
-        "DatabaseConnectionsHigh", "P2", "More than 70 % of all pooled connections are in use",
+        "DatabaseConnectionsHigh", "P2", "More than {threshold:g} % of all pooled connections are in use",
         _above(
             Quotient(
                 Last(_of(m.DB_ACTIVE_CONNECTIONS), by=("pool",)),
@@ -191,33 +196,33 @@ ALERTS: tuple[Alert, ...] = (
         "%", 1 * MINUTE, HOUR,
     ),
     Alert(
-        "DatabaseConnectionWaitHigh", "P2", "One checkout in twenty waits longer than 50 ms",
+        "DatabaseConnectionWaitHigh", "P2", "One checkout in twenty waits longer than {threshold:g} ms",
         _above(_p95(m.DB_CONNECTION_WAIT_TIME_MS), 50), "ms", 5 * MINUTE, HOUR,
     ),
     Alert(
-        "DatabaseQueryLatencyHigh", "P2", "One query in twenty takes longer than 500 ms",
+        "DatabaseQueryLatencyHigh", "P2", "One query in twenty takes longer than {threshold:g} ms",
         _above(_p95(m.DB_QUERY_DURATION_MS), 500), "ms", 5 * MINUTE, HOUR,
     ),
     Alert(
-        "CacheEvictionsHigh", "P2", "The cache server evicts more than 500 keys a minute",
+        "CacheEvictionsHigh", "P2", "The cache server evicts more than {threshold:g} keys a minute",
         _above(Last(_of(m.CACHE_EVICTION_RATE_PER_SEC), scale=MINUTE), 500),
         "{key}/min", 1 * MINUTE, HOUR,
     ),
     Alert(
-        "CacheLatencyHigh", "P2", "One cache operation in twenty takes longer than 20 ms",
+        "CacheLatencyHigh", "P2", "One cache operation in twenty takes longer than {threshold:g} ms",
         _above(_p95(m.CACHE_OPERATION_DURATION_MS), 20), "ms", 5 * MINUTE, HOUR,
     ),
     Alert(
-        "ForecastWorkersSaturated", "P2", "More than 95 % of the forecast workers are busy",
+        "ForecastWorkersSaturated", "P2", "More than {threshold:g} % of the forecast workers are busy",
         _above(Last(_of(m.FORECAST_WORKER_UTILIZATION_PERCENT), by=("queue",)), 95), "%",
         10 * MINUTE, HOUR,
     ),
     Alert(
-        "ForecastJobsSlow", "P2", "One forecast in twenty takes longer than 30 s",
+        "ForecastJobsSlow", "P2", "One forecast in twenty takes longer than {threshold:g} s",
         _above(_p95(m.FORECAST_JOB_DURATION_SECONDS), 30), "s", 5 * MINUTE, HOUR,
     ),
     Alert(
-        "ActiveUsersNearCapacity", "P2", "More than 5000 users are active",
+        "ActiveUsersNearCapacity", "P2", "More than {threshold:g} users are active",
         _above(Last(_of(m.ACTIVE_USERS_CONCURRENT)), 5000), "{user}", 1 * MINUTE, HOUR,
     ),
     # P3
@@ -226,15 +231,15 @@ ALERTS: tuple[Alert, ...] = (
         (Condition(Last(_of(m.ACTIVE_USERS_CONCURRENT)), "==", 0),), "{user}", HOUR,
     ),
     Alert(
-        "TierLimitHitsHigh", "P3", "More than 50 requests an hour are refused by a tier's limit",
+        "TierLimitHitsHigh", "P3", "More than {threshold:g} requests an hour are refused by a tier's limit",
         _above(_grows(m.TIER_LIMIT_HITS_TOTAL, window=HOUR), 50), "{hit}/h", 0,
     ),
     Alert(
-        "ForecastVolumeUnusual", "P3", "More than 1000 forecasts an hour",
+        "ForecastVolumeUnusual", "P3", "More than {threshold:g} forecasts an hour",
         _above(_grows(m.FORECASTS_GENERATED_TOTAL, window=HOUR), 1000), "{forecast}/h", 0,
     ),
     Alert(
-        "TierLimitsWidelyHit", "P3", "More than half of a tier's users are at one of its limits",
+        "TierLimitsWidelyHit", "P3", "More than {threshold:g} % of a tier's users are at one of its limits",
         _above(Last(_of(m.USERS_AT_TIER_LIMIT_PERCENT), by=("tier",)), 50), "%", 1 * MINUTE,
     ),
     # The heartbeat of alerting itself

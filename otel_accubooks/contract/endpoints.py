@@ -18,7 +18,7 @@ host, and no request asks a database, a cache or a queue. Those are checked in t
 
 `status` is `unhealthy`, with HTTP 503, while a database or a queue is: what the service is for cannot be
 done. It is `degraded`, with HTTP 200, while only a cache is unhealthy: the service answers, more slowly.
-Else it is `healthy`. `system_health_status` is 1 while everything is healthy and 0 otherwise, so that an
+Else it is `healthy`. The metric of health is 1 while everything is healthy and 0 otherwise, so that an
 alert on it speaks of a lost cache too.
 
 While what is told of a component is older than 15 s (it hangs, or is gone), the answers of `health`,
@@ -73,6 +73,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from otel_accubooks.contract.metrics import HTTP_REQUESTS_TOTAL
 
 DEFAULT_PREFIX = "/api/monitoring"
 # The words of a status: of a service the first three, of a component all but the second.
@@ -181,7 +183,7 @@ SUMMARY = Endpoint(
         Key("database.pool_utilization", "percent, of the pool and process where it is highest"),
         Key("database.pool_max", "most connections that the pools allow"),
         Key("database.pool_min", "connections that the pools keep open"),
-        Key("api.total_requests", "requests answered, http_requests_total over all its series"),
+        Key("api.total_requests", f"requests answered, {HTTP_REQUESTS_TOTAL.name} over all its series"),
         Key("api.error_rate", "percent of them answered with 5xx, last 5 minutes"),
         Key("cache.memory_usage_percent", "percent of the cache server's memory"),
         Key("cache.hit_rate", "percent of the keys asked for that were found, last 5 minutes"),

@@ -9,7 +9,7 @@ import operator
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from otel_accubooks.contract.alert import Alert, Comparison, Condition
 from otel_accubooks.contract.metric import Metric
@@ -21,6 +21,7 @@ from otel_accubooks.contract.query import (
     Last,
     Mean,
     Peak,
+    Present,
     Quantile,
     Query,
     Quotient,
@@ -43,7 +44,7 @@ Answer = dict[Labels, float]
 Row = tuple[float, ...]  # of a counter or gauge its value; of a histogram its sum, then its buckets
 
 
-@dataclass
+@dataclass(eq=False)
 class Recorded:
     """Points by series (metric, labels with `instance`), each a time in seconds and a row.
 
@@ -83,6 +84,7 @@ def evaluate(query: Query, recorded: Recorded, now: float) -> Answer:
         Quantile: _quantile,
         Mean: _mean,
         Quotient: _quotient,
+        Present: _present,
         Reachable: _reachable,
         Always: lambda *_: {(): 1.0},
     }
@@ -95,16 +97,19 @@ def _grown(
     """Growth of each place of the rows, added up by group."""
     groups: dict[Labels, list[float]] = {}
     for labels, points in recorded.of(series):
-        begin = bisect_right(points, now - window, key=_time)
-        rows = [row for _, row in points[begin : bisect_right(points, now, key=_time)]]
+        begin = bisect_right(points, now - window, key=operator.itemgetter(0))
+        rows = [
+            row for _, row in points[begin : bisect_right(points, now, key=operator.itemgetter(0))]
+        ]
         if not rows:
             continue
         group = groups.setdefault(tuple(labels.get(n, "") for n in by), [0.0] * len(rows[0]))
-        before = points[begin - 1][1] if begin else (0.0,) * len(rows[0])
-        for row in rows:
-            for place, (new, old) in enumerate(zip(row, before, strict=True)):
-                group[place] += new - old if new >= old else new
-            before = row
+        rows.insert(0, points[begin - 1][1] if begin else (0.0,) * len(group))
+        grown = list(map(operator.sub, rows[-1], rows[0]))
+        for old, new in pairwise(rows):
+            if any(map(operator.lt, new, old)):  # It began anew, and had grown to `old` before.
+                grown = list(map(operator.add, grown, old))
+        group[:] = map(operator.add, group, grown)
     return groups
 
 
@@ -134,7 +139,7 @@ def _last(query: Last, recorded: Recorded, now: float) -> Answer:
     across = _ACROSS.get(_metric(query.of).hosts or "", max)
     groups: dict[Labels, list[float]] = {}
     for labels, points in recorded.of(query.of):
-        known = bisect_right(points, now, key=_time)
+        known = bisect_right(points, now, key=operator.itemgetter(0))
         if known and points[known - 1][0] > now - GONE_SECONDS:
             group = tuple(labels.get(n, "") for n in query.by)
             groups.setdefault(group, []).append(points[known - 1][1][0])
@@ -142,14 +147,17 @@ def _last(query: Last, recorded: Recorded, now: float) -> Answer:
 
 
 def _peak(query: Peak, recorded: Recorded, now: float) -> Answer:
-    times = {
-        time
+    begin = now - query.window
+    # It changes where a point comes, and where a series is gone.
+    changes = {
+        time + later
         for _, points in recorded.of(query.of.of)
         for time, _ in points
-        if now - query.window < time <= now
+        for later in (0.0, GONE_SECONDS)
     }
+    times = {begin, now} | {time for time in changes if begin < time <= now}
     peak: Answer = {}
-    for time in times | {now}:
+    for time in times:
         for group, value in _last(query.of, recorded, time).items():
             peak[group] = max(value, peak.get(group, value))
     return peak
@@ -193,16 +201,27 @@ def _quotient(query: Quotient, recorded: Recorded, now: float) -> Answer:
     }
 
 
+def _present(query: Present, recorded: Recorded, now: float) -> Answer:
+    seen = [
+        points[known - 1][0]
+        for _, points in recorded.of(query.of)
+        if (known := bisect_right(points, now, key=operator.itemgetter(0)))
+    ]
+    newest = max(seen, default=now - query.known)
+    return {(): float(newest > now - GONE_SECONDS)} if newest > now - query.known else {}
+
+
 def _reachable(_: Reachable, recorded: Recorded, now: float) -> Answer:
     return {(): float(not any(begin <= now < end for begin, end in recorded.unreachable))}
 
 
-def _time(point: tuple[float, Row]) -> float:
-    return point[0]
-
-
 def _metric(series: Series) -> Metric:
     return BY_NAME.get(series.metric) or PIPELINE[series.metric]
+
+
+def holds(condition: Condition, value: float) -> bool:
+    """Whether the condition holds of one group's value."""
+    return _HOLDS[condition.comparison](value, condition.threshold)
 
 
 class Watch:
@@ -229,5 +248,4 @@ class Watch:
             if growth < guard.least:
                 return []
         answer = evaluate(condition.query, recorded, now)
-        holds = _HOLDS[condition.comparison]
-        return [group for group, value in answer.items() if holds(value, condition.threshold)]
+        return [group for group, value in answer.items() if holds(condition, value)]

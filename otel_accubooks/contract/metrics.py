@@ -73,8 +73,8 @@ HTTP_REQUESTS_TOTAL = _counter(
 HTTP_ERROR_RATE_PERCENT = _percentage(
     "http_error_rate_percent", "api", "Share of requests answered with 5xx, last 5 minutes",
     ratio=Ratio(
-        Part("http_requests_total", "status_code", "5"),
-        (Part("http_requests_total"),),
+        Part(HTTP_REQUESTS_TOTAL.name, "status_code", "5"),
+        (Part(HTTP_REQUESTS_TOTAL.name),),
         FIVE_MINUTES,
         idle=0.0,
     ),
@@ -127,11 +127,17 @@ CACHE_MEMORY_USAGE_PERCENT = _gauge(
     "cache_memory_usage_percent", "cache", "%",
     "Share of maxmemory, or of the configured budget where the server has none", across="max",
 )  # fmt: skip
+CACHE_HITS_TOTAL = _counter(
+    "cache_hits_total", "cache", "{hit}", "Keys that this application asked for and found"
+)
+CACHE_MISSES_TOTAL = _counter(
+    "cache_misses_total", "cache", "{miss}", "Keys that this application asked for in vain"
+)
 CACHE_HIT_RATE_PERCENT = _percentage(
     "cache_hit_rate_percent", "cache", "Share of keys asked for that were found, last 5 minutes",
     ratio=Ratio(
-        Part("cache_hits_total"),
-        (Part("cache_hits_total"), Part("cache_misses_total")),
+        Part(CACHE_HITS_TOTAL.name),
+        (Part(CACHE_HITS_TOTAL.name), Part(CACHE_MISSES_TOTAL.name)),
         FIVE_MINUTES,
         idle=100.0,
     ),
@@ -143,12 +149,6 @@ CACHE_OPERATION_DURATION_MS = _histogram(
     "cache_operation_duration_ms", "cache", "ms", "Time of one call to the cache",
     Label("operation"), buckets=(1, 5, 10, 25, 50, 100),
 )  # fmt: skip
-CACHE_HITS_TOTAL = _counter(
-    "cache_hits_total", "cache", "{hit}", "Keys that this application asked for and found"
-)
-CACHE_MISSES_TOTAL = _counter(
-    "cache_misses_total", "cache", "{miss}", "Keys that this application asked for in vain"
-)
 
 # queue
 FORECAST_QUEUE_DEPTH = _gauge(
@@ -171,8 +171,8 @@ FORECAST_JOB_FAILURE_RATE_PERCENT = _percentage(
     "forecast_job_failure_rate_percent", "queue", "Share of jobs that failed, last 5 minutes",
     _QUEUE,
     ratio=Ratio(
-        Part("forecast_jobs_processed_total", "status", "failure"),
-        (Part("forecast_jobs_processed_total"),),
+        Part(FORECAST_JOBS_PROCESSED_TOTAL.name, "status", "failure"),
+        (Part(FORECAST_JOBS_PROCESSED_TOTAL.name),),
         FIVE_MINUTES,
         idle=0.0,
     ),

@@ -48,7 +48,8 @@ class Growth:
     """How much counters grew in the window, added up; a counter that begins anew grows from 0.
 
     Several series sets in `of` are added together. With `per` it is the growth in as many seconds,
-    on average over the window: per=1 a rate. A series that appears in the window grew from 0.
+    on average over the window: per=1 a rate. A series that appears in the window grew from 0; one that
+    comes back after a silence grew from where it was, or from 0 if it is lower now.
     """
 
     of: tuple[Series, ...]
@@ -140,6 +141,20 @@ class Quotient:
 
 
 @dataclass(frozen=True)
+class Present:
+    """1 while any of the series is there, 0 once all of them have ended.
+
+    No data of what never was, in the `known` seconds before: who has it not, misses it not.
+    """
+
+    of: Series
+    known: float = DAY
+
+    def __str__(self) -> str:
+        return f"present({self.of})"
+
+
+@dataclass(frozen=True)
 class Reachable:
     """1 while the service answers from outside, else 0: also where nothing is known of it any more.
 
@@ -158,7 +173,7 @@ class Always:
         return "always()"
 
 
-Query = Growth | Share | Last | Peak | Quantile | Mean | Quotient | Reachable | Always
+Query = Growth | Share | Last | Peak | Quantile | Mean | Quotient | Present | Reachable | Always
 
 
 def series_of(query: Query) -> tuple[Series, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from otel_accubooks.contract import metrics as m
 from otel_accubooks.contract.runbook import Runbook
 
 _ENGINEERING = "The on-call engineer of the application, then its team lead."
@@ -22,7 +23,8 @@ RUNBOOKS: dict[str, Runbook] = {
         "Requests fail with a server error: users see error pages, and may lose what they typed.",
         (
             "Operations dashboard, Answers by Status Code: which codes, since when?",
-            '`topk(5, sum by (route, status_code) (rate(http_requests_total{status_code=~"5.."}[5m])))`:'
+            "`topk(5, sum by (route, status_code) "
+            f'(rate({m.HTTP_REQUESTS_TOTAL.name}{{status_code=~"5.."}}[5m])))`:'
             " one route, or all of them?",
             _DETAILED,
             "The application's log of these minutes: the exception that is there most often.",
@@ -81,8 +83,8 @@ RUNBOOKS: dict[str, Runbook] = {
     "DataIntegrityIssue": Runbook(
         "Numbers that users rely on may be wrong, or somebody reached for another tenant's data.",
         (
-            "Which of the two, and which `kind`: `increase(calculation_errors_total[1h])` and"
-            " `increase(tenant_isolation_violations_total[1h])`.",
+            f"Which of the two, and which `kind`: `increase({m.CALCULATION_ERRORS_TOTAL.name}[1h])` and"
+            f" `increase({m.TENANT_ISOLATION_VIOLATIONS_TOTAL.name}[1h])`.",
             "The application's log at that moment: whose data, which request, which user.",
             "Is it one account, or every one since a release?",
         ),
@@ -97,7 +99,7 @@ RUNBOOKS: dict[str, Runbook] = {
         "One request in twenty takes so long that people notice, and some give up.",
         (
             "`topk(5, histogram_quantile(0.95, sum by (route, le)"
-            " (rate(http_request_duration_ms_bucket[5m]))))`: one route, or all?",
+            f" (rate({m.HTTP_REQUEST_DURATION_MS.name}_bucket[5m]))))`: one route, or all?",
             "Operations dashboard: do queries, checkouts or the cache take longer at the same time?",
             "System Resources: is a host out of CPU or memory?",
         ),
@@ -138,7 +140,7 @@ RUNBOOKS: dict[str, Runbook] = {
     "DatabaseConnectionErrors": Runbook(
         "Connections to the database fail; what needs one fails with them.",
         (
-            "`sum by (error_type) (increase(db_connection_errors_total[5m]))`: which kind?",
+            f"`sum by (error_type) (increase({m.DB_CONNECTION_ERRORS_TOTAL.name}[5m]))`: which kind?",
             "`refused`, `timeout`, `dns`: the server or the way to it. `authentication`: a password"
             " was changed. `too_many_connections`, `pool_exhausted`: see DatabasePoolExhaustion.",
             "`connection_lost`: did the server restart, or a firewall cut idle connections?",
@@ -152,7 +154,7 @@ RUNBOOKS: dict[str, Runbook] = {
     "ServerErrorBurst": Runbook(
         "Something in the application fails every few seconds, for some users or on some page.",
         (
-            '`topk(5, sum by (route) (increase(http_requests_total{status_code="500"}[5m])))`.',
+            f'`topk(5, sum by (route) (increase({m.HTTP_REQUESTS_TOTAL.name}{{status_code="500"}}[5m])))`.',
             "The exception in the application's log.",
         ),
         (_LAST_RELEASE, "Switch the feature off that raises it."),
@@ -182,14 +184,17 @@ RUNBOOKS: dict[str, Runbook] = {
     "TelemetryPipelineFailing": Runbook(
         "Users notice nothing. But what these alerts are made of does not arrive, or soon will not.",
         (
+            "Does the gateway run? Has the application's log a line that says why nothing arrives?",
             "The gateway's log: which exporter fails, with which answer?",
             "`otelcol_exporter_queue_size` against its capacity: how long until it is full?",
             "Is the backend up, is its key valid, does it refuse what is too old or too much?",
         ),
         (
+            "Start the gateway: what was counted meanwhile is sent, nothing is lost.",
             "Bring the backend back, or correct its key; the queue is sent by itself.",
             "Refused for lack of memory: more memory for the gateway (`GATEWAY_MEMORY_MIB`).",
             "A long outage: make room where `GATEWAY_STORAGE` is; do not delete the queue.",
+            "A service or a gateway that was taken away for good: silence it, it is missed for a day.",
         ),
         _PLATFORM,
     ),
@@ -226,7 +231,7 @@ RUNBOOKS: dict[str, Runbook] = {
     "RequestRateUnusual": Runbook(
         "Far more traffic than usual: a success, a loop in a client, or an attack.",
         (
-            "`topk(5, sum by (route) (rate(http_requests_total[5m])))`: spread, or one route?",
+            f"`topk(5, sum by (route) (rate({m.HTTP_REQUESTS_TOTAL.name}[5m])))`: spread, or one route?",
             "The load balancer's log: one address, one user agent, one customer?",
         ),
         ("Rate limits for whoever it is.", "Honest traffic: more hosts."),
@@ -303,7 +308,7 @@ RUNBOOKS: dict[str, Runbook] = {
         "Nobody is here: night and holidays, or nobody can get in.",
         (
             "Is it the hour for it? Compare with last week.",
-            "Can you log in yourself? `increase(user_logins_total[1h])`.",
+            f"Can you log in yourself? `increase({m.USER_LOGINS_TOTAL.name}[1h])`.",
             "Is a rule for users in the rules file (`[user]`)? Without one nobody is ever counted.",
         ),
         ("Repair the log-in, or the rule.",),
@@ -318,7 +323,8 @@ RUNBOOKS: dict[str, Runbook] = {
     "ForecastVolumeUnusual": Runbook(
         "Far more forecasts than usual: a script, an abuse, or a very good day.",
         (
-            "Who orders them? Which tier (`sum by (tier) (increase(forecasts_generated_total[1h]))`)?",
+            "Who orders them? Which tier"
+            f" (`sum by (tier) (increase({m.FORECASTS_GENERATED_TOTAL.name}[1h]))`)?",
         ),
         ("Talk to the customer; a limit for the account.",),
         _PRODUCT,

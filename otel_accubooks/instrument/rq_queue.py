@@ -18,6 +18,9 @@ from otel_accubooks.recorder.process import recorder
 
 PAGE = 100  # jobs looked at together: one that was put in front may be younger than those behind it
 PAGES = 20  # enough to get past jobs whose hashes have expired
+TAKEN_SECONDS = (
+    10.0  # a job that has waited for longer waits for a worker: an idle one takes it at once
+)
 
 _depth = recorder.gauge(FORECAST_QUEUE_DEPTH)
 _oldest = recorder.gauge(FORECAST_OLDEST_JOB_AGE_SECONDS)
@@ -65,8 +68,10 @@ class QueuePoll:
             connection.disconnect()
         _depth.labels(self._name).set(float(depth))
         _oldest.labels(self._name).set(age if depth else 0.0)
-        idle = 100.0 if depth else 0.0
-        _utilization.labels(self._name).set(100.0 * busy / live if live else idle)
+        # RQ takes a worker that was killed for an idle one, for up to eight minutes.
+        nobody_idle = depth and (not live or age > TAKEN_SECONDS)
+        share = 100.0 * busy / live if live else 0.0
+        _utilization.labels(self._name).set(100.0 if nobody_idle else share)
 
     def _connection(self) -> Any:
         """A connection as the queue's own, with short time limits."""

@@ -36,7 +36,7 @@ OTEL_ACCUBOOKS_CACHE_BUDGET_BYTES = "OTEL_ACCUBOOKS_CACHE_BUDGET_BYTES"
 """
 .. envvar:: OTEL_ACCUBOOKS_CACHE_BUDGET_BYTES
 
-What cache_memory_usage_percent is a share of, where the Redis server has no maxmemory.
+What the memory in use by the cache is a share of, where the Redis server has no maxmemory.
 Default: 2147483648.
 """
 

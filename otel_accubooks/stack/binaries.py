@@ -82,6 +82,16 @@ def find_prometheus3(say: Say = _to_stderr) -> Path:
     )
 
 
+def find_alertmanager(say: Say = _to_stderr) -> Path:
+    """An Alertmanager, which Debian has under a name of its own. Raises NotFoundError."""
+    for path in _own("ALERTMANAGER", ("alertmanager", "prometheus-alertmanager"), say):
+        return path
+    raise NotFoundError(
+        "there is no Alertmanager: `apt-get install prometheus-alertmanager`, "
+        "or set ALERTMANAGER to one (0.25 or newer)"
+    )
+
+
 def needed_components() -> dict[str, set[str]]:
     """The component types that gateway.yaml and backends/ use, by kind, e.g. {"receivers": ...}."""
     import yaml

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -46,9 +46,23 @@ class Deployment:
     """One deployment of the example application, its metrics going to the named backends.
 
     Everything is in `folder`, the logs among it. As a context manager it leaves nothing running.
+    `settings` are added to the environment of the application's processes. `rules` is a rule file
+    for Prometheus in place of the rendered ones, `scrape_interval` replaces its 15 s, e.g. "1s";
+    `alertmanager` is the host:port that it tells of alerts.
     """
 
-    def __init__(self, folder: Path, backends: Sequence[str], *, workers: int = 3) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        backends: Sequence[str],
+        *,
+        workers: int = 3,
+        threads: int = 1,
+        settings: Mapping[str, str] | None = None,
+        rules: Path | None = None,
+        scrape_interval: str | None = None,
+        alertmanager: str | None = None,
+    ) -> None:
         self.folder = folder
         self.backends = tuple(backends)
         self.ports = GatewayPorts()
@@ -56,7 +70,10 @@ class Deployment:
         self.url = f"http://127.0.0.1:{self.app_port}"
         self.prometheus: Prometheus | None = None
         self.datadog: DatadogIntake | None = None
-        self._workers = workers
+        self._workers, self._threads = workers, threads
+        self._settings = dict(settings or {})
+        self._rules, self._scrape_interval = rules, scrape_interval
+        self._alertmanager = alertmanager
         self._env: dict[str, str] = {}
         self._running = ExitStack()
 
@@ -91,10 +108,11 @@ class Deployment:
             "OTEL_METRIC_EXPORT_INTERVAL": str(EXPORT_INTERVAL_MS),
             "OTEL_ACCUBOOKS_RULES": str(EXAMPLE / "rules.toml"),
             "OTEL_ACCUBOOKS_STATE_DIR": str(self.folder / "state"),
+            **self._settings,
         }
         self._running.callback(self._end_exporter)
         say("an RQ worker under opentelemetry-instrument")
-        self._enter(
+        self.worker = self._enter(
             Server(
                 "rq worker",
                 ["opentelemetry-instrument", "rq", "worker", "--url", self.redis.url, "forecasts"],
@@ -106,8 +124,9 @@ class Deployment:
         )
         say(f"gunicorn with {self._workers} workers under opentelemetry-instrument")
         bind = f"127.0.0.1:{self.app_port}"
-        gunicorn = ["gunicorn", "--workers", str(self._workers), "--bind", bind]
-        self._enter(
+        workers = ["--workers", str(self._workers), "--threads", str(self._threads)]
+        gunicorn = ["gunicorn", *workers, "--bind", bind]
+        self.gunicorn = self._enter(
             Server(
                 "gunicorn",
                 ["opentelemetry-instrument", *gunicorn, "accubooks.wsgi:app"],
@@ -131,7 +150,11 @@ class Deployment:
                     targets={
                         "app": [f"127.0.0.1:{self.app_port}"],
                         "gateway": [f"127.0.0.1:{self.ports.metrics}"],
+                        "alertmanager": [self._alertmanager] if self._alertmanager else [],
                     },
+                    scrape_interval=self._scrape_interval,
+                    rules=self._rules,
+                    token=self._settings.get("OTEL_ACCUBOOKS_MONITORING_TOKEN"),
                 )
             )
             env["PROMETHEUS_URL"] = self.prometheus.url
@@ -145,7 +168,9 @@ class Deployment:
             env |= {"DD_API_KEY": _API_KEY, "DD_HOSTNAME": "demo"}
         binary = find_collector(say)
         say(f"the collector with backends/{'.yaml and backends/'.join(files)}.yaml")
-        self._enter(Collector(self.folder / "gateway", binary, files, env=env, ports=self.ports))
+        self.gateway = self._enter(
+            Collector(self.folder / "gateway", binary, files, env=env, ports=self.ports)
+        )
 
     def _end_exporter(self) -> None:
         """Waits for the exporter, which ends after the service; one that cannot is ended."""
@@ -157,8 +182,8 @@ class Deployment:
                     exporter.kill()
             time.sleep(0.1)
 
-    def _enter(self, server: Server) -> None:
-        self._running.enter_context(server)
+    def _enter(self, server: Server) -> Server:
+        return self._running.enter_context(server)
 
     def _run_once(self, name: str, *argv: str) -> None:
         import subprocess

@@ -16,13 +16,15 @@ PROGRAMS: Mapping[str, str] = {
     "prometheus": "prometheus",
     "amtool": "prometheus-alertmanager",
 }
+# The tests look at the dashboards in a browser.
+FOR_TESTS: Mapping[str, str] = {"chromium": "chromium"}
 _POSTGRES = Path("/usr/lib/postgresql")
 
 
-def missing_packages() -> list[str]:
-    """The packages of `PROGRAMS` whose program is neither on PATH nor where Debian puts it."""
+def missing_packages(programs: Mapping[str, str] = PROGRAMS) -> list[str]:
+    """The packages of those whose program is neither on PATH nor where Debian puts it."""
     missing = []
-    for program, package in PROGRAMS.items():
+    for program, package in programs.items():
         found = shutil.which(program)
         if not found and program == "initdb":
             found = next((str(path) for path in _POSTGRES.glob("*/bin/initdb")), None)
@@ -48,9 +50,11 @@ def install(packages: list[str]) -> str | None:
     return None
 
 
-def main() -> int:
+def main(*, for_tests: bool = False) -> int:
     """Gets what is missing; exit status 1 with one line where it cannot."""
     packages = missing_packages()
+    if for_tests:
+        packages += missing_packages(FOR_TESTS)
     problem = install(packages) if packages else None
     if problem:
         print(f"otel-accubooks: {problem}", file=sys.stderr)
@@ -59,4 +63,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(for_tests="tests" in sys.argv[1:]))

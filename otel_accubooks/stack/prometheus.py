@@ -11,6 +11,7 @@ from typing import Any
 from otel_accubooks.stack.files import PROMETHEUS, RENDERED
 from otel_accubooks.stack.ports import LOOPBACK, free_port, http_ok
 from otel_accubooks.stack.process import Server, StartError
+from otel_accubooks.vendors.promql import APPLICATION_JOB
 
 RETENTION = "30d"
 PUSHED = PROMETHEUS / "prometheus.yml"
@@ -27,7 +28,7 @@ class Prometheus(Server):
     `targets` says who is scraped: for a file of `collector/prometheus/targets` ("app", "gateway",
     "gateway-export", "alertmanager") the addresses as host:port; who is not named is not scraped.
     `scrape_interval` replaces the configured 15 s, e.g. "1s". `rules` is a rule file in place of
-    those of `rendered/prometheus`.
+    those of `rendered/prometheus`. `token` is shown to the application.
     """
 
     def __init__(
@@ -39,13 +40,20 @@ class Prometheus(Server):
         targets: Mapping[str, Sequence[str]] | None = None,
         scrape_interval: str | None = None,
         rules: Path | None = None,
+        token: str | None = None,
         port: int | None = None,
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.takes_otlp = takes_otlp(binary)
         self.config = write_config(
-            folder, config, targets or {}, scrape_interval, rules, otlp=self.takes_otlp
+            folder,
+            config,
+            targets or {},
+            scrape_interval,
+            rules=rules,
+            token=token,
+            otlp=self.takes_otlp,
         )
         super().__init__(
             "Prometheus",
@@ -103,8 +111,9 @@ def write_config(
     source: Path,
     targets: Mapping[str, Sequence[str]],
     scrape_interval: str | None,
-    rules: Path | None = None,
     *,
+    rules: Path | None = None,
+    token: str | None = None,
     otlp: bool,
 ) -> Path:
     """Write `source`, adapted, with its targets and its rules, to `folder`; return the new file."""
@@ -112,6 +121,9 @@ def write_config(
 
     config = adapt(yaml.safe_load(source.read_text()), scrape_interval, otlp=otlp)
     config["rule_files"] = [str(rules or RENDERED / "prometheus" / "rules" / "*.yml")]
+    if token:
+        (app,) = (job for job in config["scrape_configs"] if job["job_name"] == APPLICATION_JOB)
+        app["authorization"] = {"credentials": token}
     (folder / "targets").mkdir(parents=True, exist_ok=True)
     for name, addresses in targets.items():
         if not (source.parent / "targets" / f"{name}.yml").is_file():

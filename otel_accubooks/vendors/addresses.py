@@ -12,13 +12,16 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+# Ours, for who has none of their own.
+RUNBOOKS = "https://github.com/otel-accubooks/otel-accubooks/blob/main/docs/runbooks"
 Phone = Literal["pagerduty", "opsgenie", "webhook"]
 
 
 @dataclass(frozen=True)
 class Addresses:
     """None of this is secret. Alertmanager's secrets are files in the folder `secrets`: slack_url,
-    pagerduty_key, opsgenie_key, webhook_token, smtp_password, each only where its channel is used.
+    slack_info_url, pagerduty_key, opsgenie_key, webhook_token, smtp_password, each only where its
+    channel is used.
     """
 
     email: tuple[str, ...]
@@ -26,7 +29,7 @@ class Addresses:
     # The application's own address, as the outside world reaches it.
     application: str
     # The address below which <alert>.md is found.
-    runbooks: str
+    runbooks: str = RUNBOOKS
     email_from: str = "alerts@localhost"
     smtp: str = "localhost:25"  # host:port
     smtp_user: str = ""

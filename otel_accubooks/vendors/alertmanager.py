@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from otel_accubooks.contract.alert import Alert, Severity
 from otel_accubooks.contract.alerts import ALERTS
-from otel_accubooks.contract.query import Reachable
+from otel_accubooks.contract.query import HOUR, MINUTE, Reachable
+from otel_accubooks.vendors import alertmanager_texts as texts
 from otel_accubooks.vendors.addresses import Addresses
-from otel_accubooks.vendors.promql import SERVICE
-
-# How long alerts of one name are gathered before they are told, and until one that lasts is told again.
-_GATHERED: dict[Severity, str] = {"P0": "5s", "P1": "15s", "P2": "30s", "P3": "5m", "none": "0s"}
-_AGAIN: dict[Severity, str] = {"P0": "30m", "P1": "2h", "P2": "12h", "P3": "24h", "none": "1m"}
-_CHANGES = {"P0": "1m"}
-_OTHER_CHANGES = "5m"
+from otel_accubooks.vendors.promql import SERVICE, duration
 
 
-def configuration(to: Addresses) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Pace:
+    """Seconds. Alerts of one name and service are `gathered` for so long before they are told.
+
+    What changes among them, their end too, is told after `changes`; what lasts, anew after `again`.
+    """
+
+    gathered: float
+    changes: float
+    again: float
+
+
+PACES: Mapping[Severity, Pace] = {
+    "P0": Pace(5, MINUTE, 30 * MINUTE),
+    "P1": Pace(15, 5 * MINUTE, 2 * HOUR),
+    "P2": Pace(30, 5 * MINUTE, 12 * HOUR),
+    "P3": Pace(5 * MINUTE, 5 * MINUTE, 24 * HOUR),
+    # Once a minute: whether it is time is asked when `changes` is over, so `again` ends just before.
+    "none": Pace(1, 20, 50),
+}
+
+
+def configuration(to: Addresses, paces: Mapping[Severity, Pace] = PACES) -> dict[str, Any]:
     """The content of alertmanager.yml."""
     return {
         "global": _mail(to),
         "route": {
+            # An alert of somebody else, without a severity of ours, is for people to look at.
             "receiver": "P2",
             "group_by": ["alertname", SERVICE],
-            "routes": _routes(),
+            **_pace(paces["P2"]),
+            "routes": _routes(paces),
         },
         "inhibit_rules": [_inhibition(alert) for alert in ALERTS if alert.mutes],
         "receivers": _receivers(to),
@@ -43,25 +64,29 @@ def _mail(to: Addresses) -> dict[str, Any]:
     return settings
 
 
-def _routes() -> list[dict[str, Any]]:
+def _routes(paces: Mapping[Severity, Pace]) -> list[dict[str, Any]]:
     escalation = {
         "matchers": ['escalation="true"'],
         "receiver": "escalation",
-        "group_wait": _GATHERED["P0"],
+        **_pace(paces["P0"]),
         "continue": True,
     }
-    return [escalation, *(_route(severity) for severity in _GATHERED)]
+    by_severity = [
+        {
+            "matchers": [f'severity="{severity}"'],
+            "receiver": "heartbeat" if severity == "none" else severity,
+            **_pace(pace),
+        }
+        for severity, pace in paces.items()
+    ]
+    return [escalation, *by_severity]
 
 
-def _route(severity: Severity) -> dict[str, Any]:
+def _pace(pace: Pace) -> dict[str, str]:
     return {
-        "matchers": [f'severity="{severity}"'],
-        "receiver": "heartbeat" if severity == "none" else severity,
-        "group_wait": _GATHERED[severity],
-        "group_interval": _AGAIN["none"]
-        if severity == "none"
-        else _CHANGES.get(severity, _OTHER_CHANGES),
-        "repeat_interval": _AGAIN[severity],
+        "group_wait": duration(pace.gathered),
+        "group_interval": duration(pace.changes),
+        "repeat_interval": duration(pace.again),
     }
 
 
@@ -77,8 +102,8 @@ def _inhibition(alert: Alert) -> dict[str, Any]:
 
 
 def _receivers(to: Addresses) -> list[dict[str, Any]]:
-    slack = {"slack_configs": [_slack(to, to.slack_channel)]}
-    email = {"email_configs": _emails(to.email)}
+    slack = {"slack_configs": [_slack(to, to.slack_channel, "slack_url")]}
+    email = {"email_configs": _emails(to, to.email)}
     heartbeat: dict[str, Any] = {"name": "heartbeat"}
     if to.heartbeat_url:
         heartbeat["webhook_configs"] = [{"url": to.heartbeat_url, "send_resolved": False}]
@@ -86,44 +111,71 @@ def _receivers(to: Addresses) -> list[dict[str, Any]]:
         {"name": "P0", **_phone(to), **email, **slack},
         {"name": "P1", **email, **slack},
         {"name": "P2", **slack},
-        {"name": "P3", "slack_configs": [_slack(to, to.slack_info_channel)]},
-        {"name": "escalation", "email_configs": _emails(to.escalation_email)},
+        {
+            "name": "P3",
+            "slack_configs": [_slack(to, to.slack_info_channel, "slack_info_url")],
+        },
+        {"name": "escalation", "email_configs": _emails(to, to.escalation_email)},
         heartbeat,
     ]
 
 
-def _slack(to: Addresses, channel: str) -> dict[str, Any]:
+def _slack(to: Addresses, channel: str, secret: str) -> dict[str, Any]:
     return {
-        "api_url_file": f"{to.secrets}/slack_url",
+        # A webhook of a Slack app writes to the one channel that it was made for, whatever it is told;
+        # older ones, and what speaks Slack's language elsewhere, heed `channel`.
+        "api_url_file": f"{to.secrets}/{secret}",
         "channel": channel,
         "send_resolved": True,
-        "title": "{{ .Status | toUpper }} {{ .CommonLabels.severity }} {{ .CommonLabels.alertname }}",
+        "color": texts.SLACK_COLOUR,
+        "fallback": texts.TITLE,
+        "title": texts.TITLE,
         "title_link": "{{ .CommonAnnotations.runbook_url }}",
-        "text": "{{ range .Alerts }}{{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ end }}",
+        "text": texts.slack(to.application),
     }
 
 
-def _emails(to: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [{"to": address, "send_resolved": True} for address in to]
+def _emails(to: Addresses, people: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "to": address,
+            "send_resolved": True,
+            "headers": {"Subject": texts.TITLE},
+            "text": texts.plain(to.application),
+            "html": texts.mail(to.application),
+        }
+        for address in people
+    ]
 
 
 def _phone(to: Addresses) -> dict[str, Any]:
-    told = "{{ .CommonLabels.alertname }}: {{ .CommonAnnotations.summary }}"
-    if to.phone == "pagerduty":
-        # Events API v2: https://developer.pagerduty.com/docs/events-api-v2/overview/
-        config = {
-            "routing_key_file": f"{to.secrets}/pagerduty_key",
-            "severity": "critical",
-            "description": told,
+    config: dict[str, Any] = {"send_resolved": True}
+    if to.phone == "webhook":
+        token = {"authorization": {"credentials_file": f"{to.secrets}/webhook_token"}}
+        return {"webhook_configs": [config | {"url": to.phone_url, "http_config": token}]}
+    if to.phone == "opsgenie":
+        # Alert API: https://docs.opsgenie.com/docs/alert-api
+        config |= {
+            "api_key_file": f"{to.secrets}/opsgenie_key",
+            "message": texts.HEADLINE,
+            "description": texts.plain(to.application),
+            "priority": "P1",
+            "source": to.application,
+            "entity": f"{{{{ .CommonLabels.{SERVICE} }}}}",
             "details": {"runbook": "{{ .CommonAnnotations.runbook_url }}"},
         }
-        return {"pagerduty_configs": [config | ({"url": to.phone_url} if to.phone_url else {})]}
-    if to.phone == "opsgenie":
-        config = {
-            "api_key_file": f"{to.secrets}/opsgenie_key",
-            "priority": "P1",
-            "message": told,
-        }
         return {"opsgenie_configs": [config | ({"api_url": to.phone_url} if to.phone_url else {})]}
-    token = {"authorization": {"credentials_file": f"{to.secrets}/webhook_token"}}
-    return {"webhook_configs": [{"url": to.phone_url, "http_config": token}]}
+    # Events API v2: https://developer.pagerduty.com/docs/events-api-v2/overview/
+    config |= {
+        "routing_key_file": f"{to.secrets}/pagerduty_key",
+        "severity": "critical",
+        "description": texts.HEADLINE,
+        "source": to.application,
+        "class": "{{ .CommonLabels.alertname }}",
+        "component": f"{{{{ .CommonLabels.{SERVICE} }}}}",
+        "client": to.phone_service,
+        "client_url": to.application,
+        "links": [{"href": "{{ .CommonAnnotations.runbook_url }}", "text": "Runbook"}],
+        "details": {"runbook": "{{ .CommonAnnotations.runbook_url }}"},
+    }
+    return {"pagerduty_configs": [config | ({"url": to.phone_url} if to.phone_url else {})]}

@@ -17,6 +17,7 @@ from otel_accubooks.contract.query import (
     Last,
     Mean,
     Peak,
+    Present,
     Quantile,
     Query,
     Quotient,
@@ -33,6 +34,8 @@ HEALTH_JOB = "accubooks-health"
 
 # A series unknown for this long before a window is new in it. Longer than an outage of the path.
 _KNOWN = "1h"
+# As often as points come; what was between two of them nobody knows.
+_EXPORTED = "15s"
 _SECONDS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
@@ -66,9 +69,13 @@ class Growths:
         return name
 
 
-def promql(query: Query, growths: Growths | None = None) -> str:
-    """The expression for `query`. With `growths`, growth is read under its recorded name."""
-    return _Compiler(growths).of(query)
+def promql(query: Query, growths: Growths | None = None, *, services: str | None = None) -> str:
+    """The expression for `query`. With `growths`, growth is read under its recorded name.
+
+    `services` is a regular expression, of PromQL's or with Grafana's variables: only the services
+    whose name it matches are asked. What is reachable from outside has no service's name.
+    """
+    return _Compiler(growths, services).of(query)
 
 
 def duration(seconds: float) -> str:
@@ -83,8 +90,10 @@ def quoted(text: str) -> str:
 
 
 class _Compiler:
-    def __init__(self, growths: Growths | None) -> None:
+    def __init__(self, growths: Growths | None, services: str | None) -> None:
+        assert growths is None or services is None, "growth is recorded of every service"
         self._growths = growths
+        self._services = services
 
     def of(self, query: Query) -> str:
         compile_one: dict[type, Callable[..., str]] = {
@@ -95,6 +104,7 @@ class _Compiler:
             Quantile: self._quantile,
             Mean: self._mean,
             Quotient: self._quotient,
+            Present: self._present,
             Reachable: _reachable,
             Always: lambda _: "vector(1)",
         }
@@ -116,24 +126,18 @@ class _Compiler:
             return parts[0]
         if self._growths is not None:
             return f'sum by ({_labels(by)}) ({{__name__=~"{"|".join(parts)}"}})'
-        # A name of its own keeps each part in the union.
-        named = (f'label_replace({part}, "part", "{i}", "", "")' for i, part in enumerate(parts))
-        return f"sum by ({_labels(by)}) ({' or '.join(named)})"
+        return f"sum by ({_labels(by)}) ({_union(parts)})"
 
     def _last(self, query: Last) -> str:
         metric = BY_NAME.get(query.of.metric) or PIPELINE[query.of.metric]
         across = "max" if metric.hosts in (None, "by host") else metric.hosts
-        chosen = self._selector(query.of)
+        (chosen,) = self._selectors(query.of)
         return f"{_times(query.scale)}{across} by ({_labels(query.by)}) ({chosen})"
 
     def _grown(self, series: Series, window: float, suffix: str, by: tuple[str, ...]) -> str:
         """Growth since before the window; a series that is new in it grew from 0."""
-        chosen, span = self._selector(series, suffix), duration(window)
-        known = f"last_over_time({chosen}[{_KNOWN}] offset {span})"
-        increase = f"increase({chosen}[{span}])"
-        # Its whole value, unless it began anew since; or its first point is the only one.
-        new = f"({chosen} > {increase}) or {increase} or {chosen}"
-        grown = f"({increase} and {known}) or {new}"
+        span = duration(window)
+        grown = _union([_grew(chosen, span) for chosen in self._selectors(series, suffix)])
         expression = f"sum by ({_labels(by)}) ({grown})"
         if self._growths is None:
             return expression
@@ -141,11 +145,14 @@ class _Compiler:
         return self._growths.name_of(what, by, expression, window)
 
     def _peak(self, query: Peak) -> str:
-        return f"max_over_time(({self._last(query.of)})[{duration(query.window)}:])"
+        # Without a step it would be the server's evaluation interval, a minute if nobody set it.
+        return f"max_over_time(({self._last(query.of)})[{duration(query.window)}:{_EXPORTED}])"
 
     def _quantile(self, query: Quantile) -> str:
         buckets = self._grown(query.of, query.window, "_bucket", (*query.by, "le"))
-        return f"histogram_quantile({query.q:g}, {buckets})"
+        quantile = f"histogram_quantile({query.q:g}, {buckets})"
+        # Without observations it is NaN, which an alert's comparison leaves out by itself.
+        return quantile if self._growths is not None else f"({quantile} >= 0)"
 
     def _mean(self, query: Mean) -> str:
         total = self._grown(query.of, query.window, "_sum", query.by)
@@ -156,14 +163,43 @@ class _Compiler:
         dividend, divisor = self.of(query.dividend), self.of(query.divisor)
         return f"{_times(query.scale)}({dividend}) / (({divisor}) != 0)"
 
-    def _selector(self, series: Series, suffix: str = "") -> str:
+    def _present(self, query: Present) -> str:
+        (chosen,) = self._selectors(query.of)
+        counted = f"count by ({_labels(())}) "
+        known = f"{counted}(last_over_time({chosen}[{duration(query.known)}]))"
+        return f"(({counted}({chosen}) > bool 0) or 0 * {known})"
+
+    def _selectors(self, series: Series, suffix: str = "") -> list[str]:
         name = series.metric
-        matchers = [_matcher(where) for where in series.where]
+        names = [name + suffix]
         if name in PIPELINE and PIPELINE[name].type == "counter":
-            matchers.insert(0, f'__name__=~"{name}(_total)?"')
-            name = ""
+            names.append(f"{name}_total")
+        matchers = [_matcher(where) for where in series.where]
+        if self._services is not None:
+            matchers.insert(0, f"{SERVICE}=~{quoted(self._services)}")
         inside = ", ".join(matchers)
-        return f"{name}{suffix}{{{inside}}}" if inside else f"{name}{suffix}"
+        return [f"{name}{{{inside}}}" if inside else name for name in names]
+
+
+def _union(parts: list[str]) -> str:
+    if len(parts) == 1:
+        return parts[0]
+    # A label of its own keeps each part.
+    return " or ".join(
+        f'label_replace({part}, "part", "{number}", "", "")' for number, part in enumerate(parts)
+    )
+
+
+def _grew(chosen: str, span: str) -> str:
+    """Growth of each series of `chosen`: exact, but for one that began anew between two points."""
+    newest = f"last_over_time({chosen}[{span}])"
+    lowest = f"min_over_time({chosen}[{span}])"
+    before = f"last_over_time({chosen}[{_KNOWN}] offset {span})"
+    return (
+        f"(increase({chosen}[{span}]) and resets({chosen}[{span}]) > 0)"
+        # Lower than before: it began anew before its first point in the window, and grew from 0.
+        f" or ({newest} - ({before} <= {lowest})) or {newest}"
+    )
 
 
 def _reachable(_: Reachable) -> str:

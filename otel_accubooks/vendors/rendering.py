@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otel_accubooks.vendors import alertmanager, prometheus_rules
+from otel_accubooks.vendors import alertmanager, datadog, grafana, newrelic, prometheus_rules
 from otel_accubooks.vendors.addresses import Addresses
 
 # Path below the folder that is rendered to, and content.
@@ -20,7 +20,12 @@ def prometheus(to: Addresses) -> Files:
     }
 
 
-BACKENDS: dict[str, Callable[[Addresses], Files]] = {"prometheus": prometheus}
+BACKENDS: dict[str, Callable[[Addresses], Files]] = {
+    "prometheus": prometheus,
+    "grafana": grafana.files,
+    "datadog": datadog.files,
+    "newrelic": newrelic.files,
+}
 
 
 def _yaml(content: Any) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -81,3 +83,19 @@ def test_a_condition_reads_as_a_sentence() -> None:
     assert str(BY_NAME["HighErrorRate"].conditions[0]) == (
         "share(http_requests_total{status_code=5*} of http_requests_total, 5 min) > 1"
     )
+
+
+def test_a_sentence_follows_its_threshold() -> None:
+    """Nothing is stated twice."""
+    alert = BY_NAME["HighErrorRate"]
+    (condition,) = alert.conditions
+    changed = replace(alert, conditions=(replace(condition, threshold=2.5),))
+    assert alert.summary == "More than 1 % of the requests fail"
+    assert changed.summary == "More than 2.5 % of the requests fail"
+
+
+@EACH
+def test_no_sentence_restates_its_threshold(alert: Alert) -> None:
+    """It stands in the condition alone."""
+    told = {float(number) for number in re.findall(r"\d+\.?\d*", alert.text)}
+    assert told.isdisjoint({condition.threshold for condition in alert.conditions})

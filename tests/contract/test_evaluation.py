@@ -81,10 +81,16 @@ def test_a_series_is_gone_after_five_silent_minutes() -> None:
 
 
 def test_a_peak_is_the_highest_of_the_window() -> None:
+    """What it was when the window began counts too, and where a host is gone, what remains."""
     recorded = Recorded()
     for time, value in ((0, 9), (100, 3), (200, 5), (300, 1)):
         recorded.add("active_users_concurrent", time, (value,))
-    assert evaluate(Peak(Last(Series("active_users_concurrent")), 250), recorded, 300) == {(): 5}
+    users = Last(Series("active_users_concurrent"))
+    assert evaluate(Peak(users, 190), recorded, 300) == {(): 5}
+    assert evaluate(Peak(users, 201), recorded, 300) == {(): 9}
+    recorded.add("system_uptime_seconds", 0, (7,))
+    recorded.add("system_uptime_seconds", 200, (40,), instance="2")
+    assert evaluate(Peak(Last(Series("system_uptime_seconds")), 300), recorded, 310) == {(): 40}
 
 
 def test_quantiles_and_means() -> None:

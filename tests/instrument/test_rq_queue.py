@@ -110,6 +110,20 @@ def test_utilization_is_the_busy_share_of_the_live_workers(recorded, connection)
     assert value(recorded, FORECAST_WORKER_UTILIZATION_PERCENT, "letters") == 100
 
 
+def test_a_worker_that_takes_no_job_is_none(recorded, connection):
+    """One that was killed is listed as idle for minutes; a job that waits meanwhile tells."""
+    queue = rq.Queue("books", connection=connection)
+    worker = rq.Worker([queue], connection=connection)
+    worker.register_birth()
+    worker.set_state("idle")
+    job = queue.enqueue("rq_jobs.succeed")
+    poll(queue).ask()
+    assert value(recorded, FORECAST_WORKER_UTILIZATION_PERCENT) == 0
+    set_age(connection, job, 60)
+    poll(queue).ask()
+    assert value(recorded, FORECAST_WORKER_UTILIZATION_PERCENT) == 100
+
+
 def test_waiting_jobs_without_a_worker_are_full_utilization(recorded, connection):
     """Nobody is there to do what is waiting; with nothing waiting, nobody is missed."""
     queue = rq.Queue("books", connection=connection)

@@ -113,7 +113,13 @@ def test_waiting_in_vain_shows_what_was_taken(intake: DatadogIntake) -> None:
         intake.wait_for(lambda sink: sink.value("m") == 3, timeout=0.1)
 
 
-@pytest.mark.parametrize("module", ["datadog_intake", "otlp_receiver"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("datadog_intake", "otlp_receiver"),
+        *("slack_sink", "pager_sink", "opsgenie_sink", "webhook_sink"),
+    ],
+)
 def test_it_runs_as_a_program(module: str) -> None:
     """Started as a module it says where it listens, answers there, and ends politely on SIGTERM."""
     argv = [sys.executable, "-m", f"otel_accubooks.stack.{module}", "--port", "0"]

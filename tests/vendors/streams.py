@@ -13,6 +13,7 @@ from otel_accubooks.contract.pipeline import PIPELINE
 from otel_accubooks.contract.query import (
     Growth,
     Last,
+    Present,
     Quantile,
     Query,
     Quotient,
@@ -23,8 +24,9 @@ from otel_accubooks.contract.query import (
 )
 
 STEP = 15.0
-# How far a bad value is above its threshold, and a good one below: an estimate of growth from points
-# that are 15 s apart may be wrong by a twentieth.
+# Points come so long after an evaluation.
+PHASE = 5.0
+# How far a bad value is above its threshold, and a good one below.
 MARGIN = 1.25
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
@@ -37,7 +39,7 @@ class Stream:
         self.recorded = Recorded()
         self.instances = instances
         self._rows: dict[tuple[Key, int], list[float]] = {}
-        self.now = 0.0
+        self.now = PHASE
 
     def step(self, alert: Alert, *, bad: bool, number: int = 0) -> None:
         """Fifteen seconds in which the condition `number` is met if `bad`, and no other."""
@@ -48,8 +50,12 @@ class Stream:
                 self._grow(series, [0.0])
         if any(isinstance(c.query, Reachable) for c in alert.conditions) and bad:
             self.recorded.unreachable.append((self.now, self.now + STEP))
+        query = alert.conditions[number].query
+        silent = query.of.metric if bad and isinstance(query, Present) else None
         for (key, instance), row in self._rows.items():
             metric, labels = key
+            if metric == silent:
+                continue
             self.recorded.add(metric, self.now, tuple(row), **dict(labels), instance=str(instance))
         self.now += STEP
 
@@ -78,6 +84,8 @@ class Stream:
             self._grow(others[0], [100 - level])
         elif isinstance(query, Last):
             self._set(query.of, level / query.scale)
+        elif isinstance(query, Present):
+            self._set(query.of, 1.0)
         elif isinstance(query, Quantile):
             bounds = _metric(query.of.metric).buckets
             place = next(i for i, bound in enumerate((*bounds, float("inf"))) if bound >= level)
@@ -122,12 +130,18 @@ def _metric(name: str) -> Metric:
     return BY_NAME.get(name) or PIPELINE[name]
 
 
-def samples(recorded: Recorded) -> Iterator[tuple[str, dict[str, str], list[tuple[float, float]]]]:
-    """Name, labels and (time, value) of each Prometheus series that the points make."""
+def samples(
+    recorded: Recorded, *, total: bool = False
+) -> Iterator[tuple[str, dict[str, str], list[tuple[float, float]]]]:
+    """Name, labels and (time, value) of each Prometheus series that the points make.
+
+    With `total`, counters of the pipeline have the suffix that some versions of the collector add.
+    """
     for (name, items), points in recorded.points.items():
         metric, labels = _metric(name), {"job": "shop/accubooks", **dict(items)}
         if metric.type != "histogram":
-            yield name, labels, [(time, row[0]) for time, row in points]
+            suffix = "_total" if total and name in PIPELINE and metric.type == "counter" else ""
+            yield name + suffix, labels, [(time, row[0]) for time, row in points]
             continue
         yield f"{name}_sum", labels, [(time, row[0]) for time, row in points]
         yield f"{name}_count", labels, [(time, sum(row[1:])) for time, row in points]

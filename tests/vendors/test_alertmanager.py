@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
+from otel_accubooks.contract.alert import CHANNELS
 from otel_accubooks.contract.alerts import ALERTS, BY_NAME
+from otel_accubooks.stack.files import REPOSITORY
 from otel_accubooks.vendors.addresses import Addresses, Phone
-from otel_accubooks.vendors.alertmanager import configuration
+from otel_accubooks.vendors.alertmanager import PACES, configuration
+from otel_accubooks.vendors.promql import duration
 
 TO = Addresses(
     email=("on-call@books.example",),
@@ -104,3 +109,63 @@ def test_secrets_are_files(written: Path) -> None:
         assert f"/etc/alertmanager/secrets/{secret}" in content
     assert "api_url:" not in content
     assert "routing_key:" not in content
+
+
+def test_every_receiver_hears_of_the_end() -> None:
+    """But for the heartbeat, which has none."""
+    for phone in get_args(Phone):
+        for receiver in configuration(replace(TO, phone=phone, phone_url="https://x.example"))[
+            "receivers"
+        ]:
+            configs = [config for key, kind in receiver.items() if key != "name" for config in kind]
+            expected = receiver["name"] != "heartbeat"
+            assert {config["send_resolved"] for config in configs} == {expected}
+
+
+def test_the_heartbeat_beats_between_two_looks() -> None:
+    """Whether it is time is asked when `changes` is over: a repetition that ends then comes a turn late."""
+    pace = PACES["none"]
+    assert pace.again % pace.changes > 0
+
+
+def test_what_is_urgent_is_told_first() -> None:
+    """P0 within 5 s; and the less urgent, the later, and the more rarely again."""
+    paces = [PACES[severity] for severity in ("P0", "P1", "P2", "P3")]
+    assert paces[0].gathered == 5
+    assert paces == sorted(paces, key=lambda pace: pace.gathered)
+    assert paces == sorted(paces, key=lambda pace: pace.again)
+
+
+def test_the_info_channel_has_a_webhook_of_its_own() -> None:
+    """Since a webhook of a Slack app writes to one channel."""
+    secrets = {
+        receiver["name"]: config["api_url_file"].rpartition("/")[2]
+        for receiver in configuration(TO)["receivers"]
+        for config in receiver.get("slack_configs", [])
+    }
+    assert secrets == dict.fromkeys(("P0", "P1", "P2"), "slack_url") | {"P3": "slack_info_url"}
+
+
+def test_the_page_says_who_is_told() -> None:
+    """The table of docs/alerting.md is that of the contract and of the configuration."""
+    page = (REPOSITORY / "docs" / "alerting.md").read_text()
+    for severity, pace in PACES.items():
+        names = ", ".join(alert.name for alert in ALERTS if alert.severity == severity)
+        times = " | ".join(map(duration, (pace.gathered, pace.changes, pace.again)))
+        assert f"| {severity} | {names} | {', '.join(CHANNELS[severity])} | {times} |" in page
+
+
+def test_the_page_names_every_address_and_secret() -> None:
+    """Nothing can be set that is not told, and no secret is asked for that is not."""
+    page = (REPOSITORY / "docs" / "alerting.md").read_text()
+    assert [field.name for field in fields(Addresses) if f"`{field.name}`" not in page] == []
+    rendered = "".join(
+        str(configuration(replace(TO, phone=phone, phone_url="https://x.example")))
+        for phone in get_args(Phone)
+    )
+    secrets = set(re.findall(rf"{TO.secrets}/(\w+)", rendered))
+    assert {secret for secret in secrets if f"| `{secret}` |" not in page} == set()
+    assert secrets == set(re.findall(r"^\| `(\w+_(?:url|key|token|password))` \|", page, re.M)) - {
+        "phone_url",
+        "heartbeat_url",
+    }

@@ -2,57 +2,56 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from streams import STEP, Stream, samples
+from promtool import input_series, promtool, unit_tests
+from streams import PHASE, STEP, Stream, samples
+from tolerance import Bounded
 
 from otel_accubooks.contract.alert import Alert
 from otel_accubooks.contract.alerts import ALERTS
 from otel_accubooks.contract.evaluation import Watch
+from otel_accubooks.contract.query import Last, Reachable
 from otel_accubooks.vendors.prometheus_rules import rules
 from otel_accubooks.vendors.promql import APPLICATION_JOB
 
-CHECK_SECONDS = 60.0
-# Growth is estimated from points 15 s apart: around an edge, Prometheus may be this much off.
-EDGE_SECONDS = 60.0
-
-WATCHED = [alert for alert in ALERTS if alert.name != "Watchdog"]
-
-
+GRID = 5.0
 RULES = rules("https://runbooks.example")
 
+WATCHED = [alert for alert in ALERTS if alert.name != "Watchdog"]
+# Those that ask for the state of the moment: it changes with one point.
+OF_THE_MOMENT = [
+    (alert, number)
+    for alert in WATCHED
+    for number, condition in enumerate(alert.conditions)
+    if isinstance(getattr(condition.query, "dividend", condition.query), (Last, Reachable))
+]
 
-def rule_file(folder: Path, alert: str = "") -> Path:
-    """The rules for one alert, and what it reads; or all of them."""
+
+def rules_of(alert: Alert) -> dict[str, Any]:
+    """The rules as they are, without those that neither are the alert nor are read by it."""
     every = [rule for group in RULES["groups"] for rule in group["rules"]]
-    read = "".join(rule["expr"] for rule in every if rule.get("alert") == alert)
-    groups = [
-        group | {"rules": [rule for rule in group["rules"] if _concerns(rule, alert, read)]}
-        for group in RULES["groups"]
-    ]
-    path = folder / "accubooks.yml"
-    path.write_text(yaml.safe_dump({"groups": groups} if alert else RULES, sort_keys=False))
-    return path
+    read = "".join(rule["expr"] for rule in every if rule.get("alert") == alert.name)
+    return {
+        "groups": [
+            group | {"rules": [rule for rule in group["rules"] if _concerns(rule, alert, read)]}
+            for group in RULES["groups"]
+        ]
+    }
 
 
-def _concerns(rule: dict[str, Any], alert: str, read: str) -> bool:
-    return rule["alert"] == alert if "alert" in rule else rule["record"] in read
-
-
-def promtool(*arguments: str | Path) -> str:
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def _concerns(rule: dict[str, Any], alert: Alert, read: str) -> bool:
+    return rule["alert"] == alert.name if "alert" in rule else rule["record"] in read
 
 
 def test_promtool_takes_the_rules(tmp_path: Path) -> None:
     """Every expression is PromQL; nothing is recorded twice."""
-    assert "SUCCESS" in promtool("check", "rules", rule_file(tmp_path))
+    path = tmp_path / "accubooks.yml"
+    path.write_text(yaml.safe_dump(RULES))
+    assert "SUCCESS" in promtool("check", "rules", path)
 
 
 def test_rules_are_evaluated_every_fifteen_seconds() -> None:
@@ -77,43 +76,43 @@ def history(alert: Alert, instances: int, number: int, *, restart: bool) -> Stre
     return stream
 
 
-def expected(alert: Alert, stream: Stream) -> list[bool]:
-    """Whether the alert fires at each step, as the contract means it."""
+def expected(alert: Alert, stream: Stream) -> list[bool | None]:
+    """Whether it fires at each evaluation, as the contract means it; None within the tolerance."""
     watch = Watch(alert)
-    steps = int(stream.now / STEP)
-    return [watch.fires(stream.recorded, step * STEP) for step in range(steps)]
+    least, most = Bounded(alert, eager=False), Bounded(alert, eager=True)
+    decisions: list[bool | None] = []
+    for step in range(int(stream.now / STEP)):
+        at = stream.recorded, step * STEP
+        fires = watch.fires(*at)
+        decisions.append(fires if least.fires(*at) == most.fires(*at) else None)
+    return decisions
 
 
-def unit_test(alert: Alert, stream: Stream, fires: list[bool]) -> dict[str, Any]:
-    """One test of promtool: at all times but near the edges, it must say the same."""
-    around = int(EDGE_SECONDS / STEP)
-    checks = [
-        {
-            "expr": f'count(ALERTS{{alertname="{alert.name}", alertstate="firing"}}) > bool 0 or vector(0)',
-            "eval_time": f"{step * STEP:.0f}s",
-            "exp_samples": [{"labels": "{}", "value": int(fires[step])}],
-        }
-        for step in range(around, len(fires) - around, int(CHECK_SECONDS / STEP))
-        if len(set(fires[step - around : step + around + 1])) == 1
-    ]
+def unit_test(alert: Alert, stream: Stream, fires: list[bool | None]) -> dict[str, Any]:
+    """One test of promtool: at each evaluation, it must say the same."""
+    firing = f'ALERTS{{alertname="{alert.name}", alertstate="firing"}}'
+    series = (*samples(stream.recorded), _up(stream))
     return {
-        "interval": f"{STEP:.0f}s",
-        "input_series": [_series(*one) for one in (*samples(stream.recorded), _up(stream))],
-        "promql_expr_test": checks,
+        "interval": f"{GRID:.0f}s",
+        "input_series": [input_series(*one, step=GRID) for one in series],
+        "promql_expr_test": [
+            {
+                "expr": f"count({firing}) > bool 0 or vector(0)",
+                "eval_time": f"{step * STEP:.0f}s",
+                "exp_samples": [{"labels": "{}", "value": int(now)}],
+            }
+            for step, now in enumerate(fires)
+            if now is not None
+        ],
     }
 
 
 def _up(stream: Stream) -> tuple[str, dict[str, str], list[tuple[float, float]]]:
     away = {begin for begin, _ in stream.recorded.unreachable}
-    times = [step * STEP for step in range(int(stream.now / STEP))]
-    return "up", {"job": APPLICATION_JOB}, [(time, float(time not in away)) for time in times]
-
-
-def _series(name: str, labels: dict[str, str], points: list[tuple[float, float]]) -> dict[str, str]:
-    inside = ", ".join(f'{label}="{value}"' for label, value in labels.items())
-    before = ["_"] * int(points[0][0] / STEP)
-    values = " ".join([*before, *(repr(value) for _, value in points)])
-    return {"series": f"{name}{{{inside}}}", "values": values}
+    times = [PHASE + step * STEP for step in range(int(stream.now / STEP))]
+    # Before the first scrape nothing is known, and so it is down; the stream begins in health.
+    values = [(0.0, 1.0), *((time, float(time not in away)) for time in times)]
+    return "up", {"job": APPLICATION_JOB}, values
 
 
 @pytest.mark.parametrize(
@@ -123,18 +122,35 @@ def _series(name: str, labels: dict[str, str], points: list[tuple[float, float]]
 def test_an_alert_fires_and_rests_as_the_contract_means_it(
     alert: Alert, instances: int, restart: bool, tmp_path: Path
 ) -> None:
-    """One host, and three whose processes begin anew: the same decisions, up to the edges."""
+    """One host, and three whose processes begin anew: the same decision at every evaluation."""
     tests = []
     for number in range(len(alert.conditions)):
         stream = history(alert, instances, number, restart=restart)
         fires = expected(alert, stream)
-        assert {True, False} == set(fires)
+        assert {True, False} <= set(fires)
+        # What is at the threshold up to rounding, or hangs on an estimate: two minutes at most.
+        assert fires.count(None) <= 8
         tests.append(unit_test(alert, stream, fires))
-    path = tmp_path / "test.yml"
-    rules_of = rule_file(tmp_path, alert.name)
-    content = {"rule_files": [str(rules_of)], "evaluation_interval": "15s", "tests": tests}
-    path.write_text(json.dumps(content))
-    promtool("test", "rules", path)
+    unit_tests(tmp_path, rules_of(alert), tests)
+
+
+@pytest.mark.parametrize(
+    ("alert", "number"), OF_THE_MOMENT, ids=lambda value: getattr(value, "name", str(value))
+)
+def test_a_state_has_to_hold_for_its_time_without_a_break(
+    alert: Alert, number: int, tmp_path: Path
+) -> None:
+    """It fires at the evaluation at which the time is over, none earlier; one healthy point, and the
+    time begins anew."""
+    stream, held = Stream(), int(alert.hold / STEP)
+    for bad, steps in ((False, 10), (True, held), (False, 1), (True, held + 3), (False, 10)):
+        for _ in range(steps):
+            stream.step(alert, bad=bad, number=number)
+    # A point is seen at the next evaluation, from which on it has to hold.
+    first = 10 + held + 1 + 1 + held
+    fires: list[bool | None] = [first <= step < first + 3 for step in range(int(stream.now / STEP))]
+    assert fires == expected(alert, stream)
+    unit_tests(tmp_path, rules_of(alert), [unit_test(alert, stream, fires)])
 
 
 def test_the_watchdog_always_fires(tmp_path: Path) -> None:
@@ -144,7 +160,4 @@ def test_the_watchdog_always_fires(tmp_path: Path) -> None:
         "eval_time": "1m",
         "exp_samples": [{"labels": "{}", "value": 1}],
     }
-    path = tmp_path / "test.yml"
-    content = {"rule_files": [str(rule_file(tmp_path))], "tests": [{"promql_expr_test": [check]}]}
-    path.write_text(json.dumps(content))
-    promtool("test", "rules", path)
+    unit_tests(tmp_path, RULES, [{"promql_expr_test": [check]}])
