@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from otel_accubooks.contract.query import Growth, Query
+from otel_accubooks.contract.query import DAY, HOUR, MINUTE, Growth, Query
 
 Severity = Literal["P0", "P1", "P2", "P3", "none"]
 Channel = Literal["phone", "email", "slack", "info", "escalation", "heartbeat"]
@@ -17,6 +17,14 @@ CHANNELS: dict[Severity, tuple[Channel, ...]] = {
     "P2": ("slack",),
     "P3": ("info",),
     "none": ("heartbeat",),
+}
+# Seconds until an alert that lasts is told again.
+AGAIN: dict[Severity, float] = {
+    "P0": 30 * MINUTE,
+    "P1": 2 * HOUR,
+    "P2": 12 * HOUR,
+    "P3": DAY,
+    "none": MINUTE,
 }
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otel_accubooks.contract.alert import Alert, Severity
+from otel_accubooks.contract.alert import AGAIN, Alert, Severity
 from otel_accubooks.contract.alerts import ALERTS
-from otel_accubooks.contract.query import HOUR, MINUTE, Reachable
+from otel_accubooks.contract.query import MINUTE, Reachable
 from otel_accubooks.vendors import alertmanager_texts as texts
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.promql import SERVICE, duration
@@ -27,12 +27,12 @@ class Pace:
 
 
 PACES: Mapping[Severity, Pace] = {
-    "P0": Pace(5, MINUTE, 30 * MINUTE),
-    "P1": Pace(15, 5 * MINUTE, 2 * HOUR),
-    "P2": Pace(30, 5 * MINUTE, 12 * HOUR),
-    "P3": Pace(5 * MINUTE, 5 * MINUTE, 24 * HOUR),
-    # Once a minute: whether it is time is asked when `changes` is over, so `again` ends just before.
-    "none": Pace(1, 20, 50),
+    "P0": Pace(5, MINUTE, AGAIN["P0"]),
+    "P1": Pace(15, 5 * MINUTE, AGAIN["P1"]),
+    "P2": Pace(30, 5 * MINUTE, AGAIN["P2"]),
+    "P3": Pace(5 * MINUTE, 5 * MINUTE, AGAIN["P3"]),
+    # Whether it is time is asked when `changes` is over, so `again` ends just before.
+    "none": Pace(1, 20, AGAIN["none"] - 10),
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from otel_accubooks.launch import arrival
 from otel_accubooks.recorder.folder import StateFolder
+from otel_accubooks.recorder.recorder import Recorder
 
 
 class Result(Enum):
@@ -33,8 +34,8 @@ class Exporter:
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a service of which this is a process."""
-    monkeypatch.setattr(arrival.recorder, "folder", StateFolder(tmp_path))
+    """The folder of a service of which this is a process, and has recorded nothing yet."""
+    monkeypatch.setattr(arrival, "recorder", Recorder(StateFolder(tmp_path)))
     monkeypatch.setattr(arrival, "_said", set())
     return tmp_path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_accubooks.contract.alert import Alert, Channel, Condition, Severity
+from otel_accubooks.contract.alert import AGAIN, Alert, Channel, Condition, Severity
 from otel_accubooks.contract.query import MINUTE
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.promql import duration
@@ -10,7 +10,9 @@ from otel_accubooks.vendors.promql import duration
 MANAGED = "managed-by:otel-accubooks"
 # Datadog's priorities begin with 1. Minutes until one that lasts is told again: it takes no fewer than 10.
 PRIORITY: dict[Severity, int] = {"P0": 1, "P1": 2, "P2": 3, "P3": 4, "none": 5}
-AGAIN_MINUTES: dict[Severity, int] = {"P0": 30, "P1": 120, "P2": 720, "P3": 1440, "none": 10}
+AGAIN_MINUTES: dict[Severity, int] = {
+    severity: max(round(seconds / MINUTE), 10) for severity, seconds in AGAIN.items()
+}
 # Who is told that no points come any more, where nobody listens to the alert itself.
 SILENCE: tuple[Channel, ...] = ("email", "slack")
 _RECOVERY = "{{#is_recovery}}It is over.{{/is_recovery}}"
