@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -21,6 +23,16 @@ def _backends(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ..
     if unknown or not names:
         raise click.BadParameter(f"{text!r}: expected one or more of {', '.join(BACKENDS)}")
     return names
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """What is imported in it is in the extra of this name."""
+    try:
+        yield
+    except ImportError as error:
+        told = f"{error.name} is not installed; pip install 'otel-accubooks[{name}]'"
+        raise click.ClickException(told) from error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,8 +62,8 @@ def demo(backends: tuple[str, ...], keep: bool, rounds: int, wait: float) -> Non
       otel-accubooks demo --backend datadog
       otel-accubooks demo --keep
     """
-    from otel_accubooks.cli.demo import run
-
+    with _extra("stack"):
+        from otel_accubooks.cli.demo import run
     sys.exit(run(backends, keep=keep, rounds=rounds, wait=wait))
 
 
@@ -136,12 +148,8 @@ def dashboards(prometheus: str, host: str, port: int, only: str | None, runbooks
       otel-accubooks dashboards --prometheus http://prometheus:9090 --port 8051
       otel-accubooks dashboards --host 0.0.0.0 --only executive_overview
     """
-    try:
+    with _extra("dashboards"):
         from otel_accubooks.viewer import serve
-    except ImportError as error:
-        raise click.ClickException(
-            f"{error.name} is not installed; pip install 'otel-accubooks[dashboards]'"
-        ) from error
     try:
         serve(prometheus, host=host, port=port, only=only, runbooks=runbooks)
     except OSError as error:
