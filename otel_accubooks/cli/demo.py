@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import signal
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -28,7 +27,6 @@ from otel_accubooks.stack.receivers import Receivers
 SEED = 7
 # Without threads a worker serves one at a time, and its pool of connections would never fill.
 THREADS = 8
-_told_to_stop: list[int] = []
 
 # Not on a terminal there is no width to keep to: a table in a log stays whole.
 console = Console() if sys.stdout.isatty() else Console(width=120)
@@ -45,6 +43,7 @@ def run(backends: tuple[str, ...], *, keep: bool, rounds: int, wait: float) -> i
     folder = Path(".demo") / datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     folder.mkdir(parents=True)
     console.print(f"Everything of this run, its logs too, is in [bold]{folder}[/]")
+    # What a script starts in the background ignores SIGINT, unless it says otherwise.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
@@ -60,16 +59,9 @@ def run(backends: tuple[str, ...], *, keep: bool, rounds: int, wait: float) -> i
 
 
 def _stop(number: int, _: object = None) -> None:
-    _told_to_stop.append(number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)
-
-
-def _go_on() -> None:
-    """Stops if that was asked for: what a signal raised may have been lost in a finalizer."""
-    if _told_to_stop:
-        _stop(_told_to_stop[0])
 
 
 @dataclass(frozen=True)
@@ -105,7 +97,6 @@ def _start(running: ExitStack, folder: Path, backends: tuple[str, ...]) -> _Demo
 
 
 def _say(step: str) -> None:
-    _go_on()
     console.print(f"[dim]starting[/] {step}")
 
 
@@ -115,7 +106,6 @@ def _run(demo: _Demo, *, keep: bool, rounds: int, wait: float) -> int:
         path = "OTLP" if deployment.prometheus.takes_otlp else "remote write"
         console.print(f"This Prometheus is fed by [bold]{path}[/].")
     done = _traffic(deployment, rounds)
-    _go_on()
     readers: dict[str, Read] = {}
     if deployment.prometheus is not None:
         readers["Prometheus"] = in_prometheus(deployment.prometheus)
@@ -221,6 +211,4 @@ def _wait(addresses: dict[str, str]) -> None:
     for name, address in addresses.items():
         console.print(f"{name:{width}} {address}")
     console.print("Ctrl-C ends it all.")
-    while True:
-        _go_on()
-        time.sleep(0.2)
+    signal.pause()
