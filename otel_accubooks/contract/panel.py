@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from otel_accubooks.contract.alert import Severity
 from otel_accubooks.contract.query import Query
 
-# status: green while healthy, yellow while any alert of P0 to P2 fires, red while unhealthy or unreachable.
+# status: green while healthy, yellow while an URGENT alert fires, red while unhealthy or unreachable.
 # alerts: a table of the alerts that fired last.
 Kind = Literal["lines", "bars", "stat", "gauge", "pie", "status", "alerts"]
 Team = Literal["executives", "operations", "engineering", "product"]
+
+URGENT: tuple[Severity, ...] = ("P0", "P1", "P2")
 
 
 @dataclass(frozen=True)

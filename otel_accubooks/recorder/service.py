@@ -98,10 +98,11 @@ class ServiceReader:
 
     def forget_moved(self) -> None:
         """Forgets the segments that another exporter has: written anew since, or folded by it."""
-        for name in [*self.readers]:
-            moved = self.readers[name].moved() or _inode(self.folder.path / name) is not None
-            if moved or name in self._folded_elsewhere():
-                del self.readers[name]
+        path = self.folder.path
+        held = {n for n, r in self.readers.items() if not r.moved() and _inode(path / n) is None}
+        # Asked for last: a file that is gone was named there before.
+        held -= self._folded_elsewhere()
+        self.readers = {name: reader for name, reader in self.readers.items() if name in held}
 
     def _folded_elsewhere(self) -> set[str]:
         try:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from otel_accubooks.contract.endpoints import HEALTH
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -43,6 +45,21 @@ class Addresses:
     phone_url: str = ""  # of the webhook; of the others where it is not the vendor's own
     heartbeat_url: str = ""  # the dead-man's switch outside
     secrets: str = "/etc/alertmanager/secrets"
+
+    @property
+    def health(self) -> str:
+        """Where one asks from outside whether the application is healthy."""
+        return f"{self.application.rstrip('/')}{HEALTH.paths()[0]}"
+
+
+def runbook(runbooks: str, alert: str) -> str:
+    """The address of an alert's runbook below `runbooks`; `alert` is its name, or stands for one."""
+    return f"{runbooks.rstrip('/')}/{runbook_file(alert)}"
+
+
+def runbook_file(alert: str) -> str:
+    """What an alert's runbook is called."""
+    return f"{alert}.md"
 
 
 def read(path: Path) -> Addresses:

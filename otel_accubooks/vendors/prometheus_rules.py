@@ -8,6 +8,7 @@ from typing import Any
 from otel_accubooks.contract.alert import Alert, Condition
 from otel_accubooks.contract.alerts import ALERTS
 from otel_accubooks.contract.query import HOUR
+from otel_accubooks.vendors.addresses import runbook
 from otel_accubooks.vendors.promql import SERVICE, Growths, duration, promql, quoted
 
 INTERVAL_SECONDS = 15.0
@@ -52,7 +53,7 @@ def _alert(alert: Alert, growths: Growths, runbooks: str) -> dict[str, Any]:
         "description": f"{alert.name}{{{{ with $labels.{SERVICE} }}}} of {{{{ . }}}}{{{{ end }}}}: "
         + "{{ $value | printf `%.4g` }}, "
         + " or ".join(str(condition) for condition in alert.conditions),
-        "runbook_url": f"{runbooks.rstrip('/')}/{alert.name}.md",
+        "runbook_url": runbook(runbooks, alert.name),
     }
     if alert.respond is not None:
         annotations["respond_within"] = duration(alert.respond) if alert.respond else "at once"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from otel_accubooks.contract.alert import Alert
 from otel_accubooks.contract.alerts import ALERTS
 from otel_accubooks.contract.runbooks import RUNBOOKS
+from otel_accubooks.vendors.addresses import runbook_file
 from otel_accubooks.vendors.promql import duration, promql
 
 
@@ -61,4 +62,4 @@ def _held(alert: Alert) -> str:
 
 def pages() -> dict[str, str]:
     """Every page, by file name."""
-    return {f"{alert.name}.md": page(alert) for alert in ALERTS}
+    return {runbook_file(alert.name): page(alert) for alert in ALERTS}

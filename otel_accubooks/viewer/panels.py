@@ -13,6 +13,7 @@ from otel_accubooks.contract.alert import Alert
 from otel_accubooks.contract.alerts import ALERTS
 from otel_accubooks.contract.panel import Panel, Threshold
 from otel_accubooks.contract.query import series_of
+from otel_accubooks.vendors.addresses import runbook
 from otel_accubooks.viewer import figures
 from otel_accubooks.viewer.prometheus import Prometheus
 from otel_accubooks.viewer.reading import Reading, View, ask
@@ -105,11 +106,6 @@ def nothing(panel: Panel, why: str) -> Shown:
     return Shown(told, figures.blank() if panel.kind in _DRAWN else None, empty=True)
 
 
-def runbook(alert: Alert, runbooks: str) -> str:
-    """The address of its page."""
-    return f"{runbooks.rstrip('/')}/{alert.name}.md"
-
-
 def alert_of(panel: Panel, limit: Threshold) -> Alert | None:
     """The alert that fires beyond a limit of a panel: of the same metrics and the same value."""
     shown = [{series.metric for series in series_of(curve.query)} for curve in panel.curves]
@@ -129,7 +125,7 @@ def _limit(panel: Panel, limit: Threshold, runbooks: str) -> Any:
         return html.Span(shown, className=f"limit {limit.colour}")
     told = f"{alert.name}: {alert.summary}"
     return html.A(
-        shown, href=runbook(alert, runbooks), title=told, className=f"limit {limit.colour}"
+        shown, href=runbook(runbooks, alert.name), title=told, className=f"limit {limit.colour}"
     )
 
 
@@ -195,7 +191,7 @@ def _row(episode: Episode, runbooks: str) -> Any:
             html.Td(text(episode.lasted, "s"), className="ended"),
             html.Td("firing" if episode.firing else "", className="firing"),
             html.Td(html.Span(alert.severity, className=f"severity {alert.severity}")),
-            html.Td(html.A(alert.name, href=runbook(alert, runbooks))),
+            html.Td(html.A(alert.name, href=runbook(runbooks, alert.name))),
             html.Td(alert.summary),
             html.Td(episode.what, className="what", title=episode.what),
         ]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from otel_accubooks.contract.alert import Alert
 from otel_accubooks.contract.alerts import BY_NAME
-from otel_accubooks.contract.panel import Panel
+from otel_accubooks.contract.panel import URGENT, Panel
 from otel_accubooks.contract.query import DAY, MINUTE
 from otel_accubooks.vendors.promql import SERVICE, promql, quoted
 from otel_accubooks.viewer.prometheus import Prometheus, Row, Rows
@@ -18,7 +18,6 @@ from otel_accubooks.viewer.reading import View, of_service
 SHOWN = 10
 _STEP = MINUTE
 _HEARTBEAT = "Watchdog"
-_URGENT = ("P0", "P1", "P2")
 # Prometheus's own series of its alerts; those of others are none of our business.
 _FIRING = f'ALERTS{{alertstate="firing", alertname=~{quoted("|".join(BY_NAME))}}}'
 _SILENT = f"{_HEARTBEAT} does not fire: are the rules of rendered/prometheus loaded?"
@@ -78,7 +77,7 @@ def ask_standing(view: View, prometheus: Prometheus) -> Callable[[], Standing]:
             return Standing("grey", "Unknown", (_SILENT,))
         about = _about(view.service, firing.result(), services.result())
         names = {row.labels["alertname"] for row in about}
-        urgent = [a for name, a in BY_NAME.items() if name in names and a.severity in _URGENT]
+        urgent = [a for name, a in BY_NAME.items() if name in names and a.severity in URGENT]
         if urgent:
             return Standing("yellow", "Degraded", tuple(alert.summary for alert in urgent))
         return Standing("green", "Healthy", ("It answers, and no alert fires",))

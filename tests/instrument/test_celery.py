@@ -24,6 +24,7 @@ from otel_accubooks.instrument import celery_prefork, celery_worker
 from otel_accubooks.instrument.celery_queue import READY_AT
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.service import ServiceReader
+from tests.instrument.job_rules import job_rules
 
 HERE = Path(__file__).parent
 
@@ -45,36 +46,7 @@ for library, ours in CeleryInstrumentor.libraries.items():
     )
 """
 
-RULES = """
-[[job]]
-function = "celery_tasks.succeed"
-outcome = "success"
-count = "forecasts_generated_total"
-labels = { tier = "kwargs.tier" }
-
-[[job]]
-function = "celery_tasks.succeed"
-outcome = "success"
-count = "scenarios_created_total"
-labels = { tier = "result.plan.tier" }
-
-[[job]]
-function = "celery_tasks.succeed"
-outcome = "success"
-count = "tier_limit_hits_total"
-labels = { tier = "meta.tier", limit_type = "args.0" }
-
-[[job]]
-function = "celery_tasks.kill_the_process"
-outcome = "failure"
-count = "support_tickets_total"
-labels = { priority = { value = "high" } }
-
-[[exception]]
-class = "celery_tasks.LedgerError"
-count = "calculation_errors_total"
-labels = { kind = { value = "ledger" } }
-"""
+RULES = job_rules("celery_tasks", failing="kill_the_process")
 
 # Sent by an application without us, and by one that sent an hour ago.
 SEND = """

@@ -25,6 +25,7 @@ from otel_accubooks.instrument.polling import Polls
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.service import ServiceReader
+from tests.instrument.job_rules import job_rules
 
 HERE = Path(__file__).parent
 
@@ -234,36 +235,7 @@ def test_the_traceback_of_a_job_is_its_own(factory, worker):
     assert "otel_accubooks" not in told.replace("rq_jobs", "")
 
 
-RULES = """
-[[job]]
-function = "rq_jobs.succeed"
-outcome = "success"
-count = "forecasts_generated_total"
-labels = { tier = "kwargs.tier" }
-
-[[job]]
-function = "rq_jobs.succeed"
-outcome = "success"
-count = "scenarios_created_total"
-labels = { tier = "result.plan.tier" }
-
-[[job]]
-function = "rq_jobs.succeed"
-outcome = "success"
-count = "tier_limit_hits_total"
-labels = { tier = "meta.tier", limit_type = "args.0" }
-
-[[job]]
-function = "rq_jobs.fail"
-outcome = "failure"
-count = "support_tickets_total"
-labels = { priority = { value = "high" } }
-
-[[exception]]
-class = "rq_jobs.LedgerError"
-count = "calculation_errors_total"
-labels = { kind = { value = "ledger" } }
-"""
+RULES = job_rules("rq_jobs", failing="fail")
 
 
 @pytest.mark.parametrize("worker", WORKERS)

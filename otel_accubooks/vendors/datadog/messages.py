@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from otel_accubooks.contract.alert import AGAIN, Alert, Channel, Condition, Severity
 from otel_accubooks.contract.query import MINUTE
-from otel_accubooks.vendors.addresses import Addresses
+from otel_accubooks.vendors.addresses import Addresses, runbook
 from otel_accubooks.vendors.promql import duration
 
 MANAGED = "managed-by:otel-accubooks"
@@ -70,18 +70,27 @@ def absence(alert: Alert, condition: Condition, to: Addresses) -> str:
 
 def heartbeat(alert: Alert, to: Addresses) -> str:
     """Of the alert that always fires: a switch outside hears it, people hear its silence."""
-    runbook = f"Runbook: {to.runbooks.rstrip('/')}/{alert.name}.md"
     lines = [f"{alert.summary}."]
     if beats := handles(alert.channels, to):
         lines += ["{{#is_alert}}", " ".join(beats), "{{/is_alert}}"]
     told = " ".join(handles(SILENCE, to))
-    lines += ["{{#is_no_data}}", f"No service sends any points. {runbook}", told, "{{/is_no_data}}"]
+    lines += [
+        "{{#is_no_data}}",
+        f"No service sends any points. {_runbook(alert, to)}",
+        told,
+        "{{/is_no_data}}",
+    ]
     return "\n".join(lines)
 
 
 def _addressed(lines: list[str], alert: Alert, to: Addresses) -> str:
-    runbook = f"Runbook: {to.runbooks.rstrip('/')}/{alert.name}.md"
-    return "\n".join([*lines, runbook, "", " ".join(handles(alert.channels, to))]).rstrip()
+    return "\n".join(
+        [*lines, _runbook(alert, to), "", " ".join(handles(alert.channels, to))]
+    ).rstrip()
+
+
+def _runbook(alert: Alert, to: Addresses) -> str:
+    return f"Runbook: {runbook(to.runbooks, alert.name)}"
 
 
 def _respond(alert: Alert) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from otel_accubooks.contract import metrics as m
-from otel_accubooks.contract.panel import Curve, Kind, Panel, Threshold
+from otel_accubooks.contract.panel import URGENT, Curve, Kind, Panel, Threshold
 from otel_accubooks.contract.query import DAY, HOUR, Growth, Last, Quantile, Series, Share
 from otel_accubooks.vendors.datadog import messages
 from otel_accubooks.vendors.datadog.curves import Drawn, number, over_time
@@ -28,7 +28,7 @@ from otel_accubooks.vendors.datadog.widgets import (
 _SPANS: dict[float, Span] = {HOUR: {"live_span": "1h"}, DAY: {"live_span": "1d"}}
 _MOST_ROWS = 100
 _PALETTE: dict[str, Palette] = {"yellow": "white_on_yellow", "red": "white_on_red"}
-_URGENT = "priority:(p1 OR p2 OR p3)"  # P0 to P2: Datadog's begin with 1
+_URGENT = f"priority:({' OR '.join(f'p{messages.PRIORITY[severity]}' for severity in URGENT)})"
 
 
 def widgets(panel: Panel) -> list[Definition]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from otel_accubooks.contract.alert import Alert
 from otel_accubooks.contract.alerts import ALERTS
-from otel_accubooks.contract.endpoints import HEALTH
 from otel_accubooks.contract.query import MINUTE, Reachable
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.datadog import messages
@@ -36,7 +35,7 @@ def _check(alert: Alert, to: Addresses) -> Check:
         "config": {
             "request": {
                 "method": "GET",
-                "url": f"{to.application.rstrip('/')}{HEALTH.paths()[0]}",
+                "url": to.health,
                 "timeout": TIMEOUT_SECONDS,
             },
             "assertions": [{"type": "statusCode", "operator": "is", "target": 200}],

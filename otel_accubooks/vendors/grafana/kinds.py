@@ -10,6 +10,7 @@ from grafana_foundation_sdk.models.piechart import PieChartLegendValues
 
 from otel_accubooks.contract.alert import Severity
 from otel_accubooks.contract.panel import Kind, Panel
+from otel_accubooks.vendors.addresses import runbook
 from otel_accubooks.vendors.grafana.queries import DOWN, HEALTHY, UNKNOWN, WARNED
 from otel_accubooks.vendors.grafana.thresholds import steps
 from otel_accubooks.vendors.grafana.units import axis_label, grafana_unit
@@ -172,7 +173,7 @@ def _alerts(runbooks: str) -> d.Panel:
     }
     link = {
         "title": "Runbook",
-        "url": f"{runbooks.rstrip('/')}/${{__value.raw}}.md",
+        "url": runbook(runbooks, "${__value.raw}"),
         "targetBlank": True,
     }
     return (

@@ -12,6 +12,7 @@ from otel_accubooks.contract.alerts import ALERTS
 from otel_accubooks.contract.metrics import BY_NAME, SYSTEM_HEALTH_STATUS
 from otel_accubooks.contract.panel import Panel
 from otel_accubooks.contract.query import Query, Reachable, series_of
+from otel_accubooks.vendors.addresses import runbook
 from otel_accubooks.vendors.grafana.kinds import shape
 from otel_accubooks.vendors.grafana.queries import Asked, targets
 from otel_accubooks.vendors.promql import duration
@@ -64,7 +65,7 @@ def _runbook(alert: Alert, runbooks: str) -> DashboardLink:
     link = DashboardLink(
         title=f"Runbook {alert.name}",
         type_val=DashboardLinkType.LINK,
-        url=f"{runbooks.rstrip('/')}/{alert.name}.md",
+        url=runbook(runbooks, alert.name),
         target_blank=True,
     )
     # Said by the SDK unasked: it is a place of dashboards' links.

@@ -15,15 +15,14 @@ from grafana_foundation_sdk.models.prometheus import (
 from otel_accubooks.contract.alert import Severity
 from otel_accubooks.contract.alerts import ALERTS
 from otel_accubooks.contract.metrics import SYSTEM_HEALTH_STATUS
-from otel_accubooks.contract.panel import Curve, Panel
+from otel_accubooks.contract.panel import URGENT, Curve, Panel
 from otel_accubooks.contract.query import Last, Reachable, Series
 from otel_accubooks.vendors.prometheus_rules import INTERVAL_SECONDS
 from otel_accubooks.vendors.promql import SERVICE, duration, promql, quoted
 
 ALERTS_SHOWN = 10
 UNKNOWN, HEALTHY, WARNED, DOWN = -1, 0, 1, 2
-_URGENT: tuple[Severity, ...] = ("P0", "P1", "P2")
-_TOLD: tuple[Severity, ...] = (*_URGENT, "P3")
+_TOLD: tuple[Severity, ...] = (*URGENT, "P3")
 _HEARTBEAT: tuple[Severity, ...] = ("none",)
 
 
@@ -66,7 +65,7 @@ def status() -> str:
     health = promql(Last(Series(SYSTEM_HEALTH_STATUS.name)))
     return (
         f"(vector({DOWN}) and on () (({health}) == 0 or ({promql(Reachable())}) == 0))"
-        f" or (vector({WARNED}) and on () {_firing(_URGENT)})"
+        f" or (vector({WARNED}) and on () {_firing(URGENT)})"
         f" or (vector({HEALTHY}) and on () {_firing(_HEARTBEAT)} and on () ({health}))"
         f" or vector({UNKNOWN})"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_accubooks.contract.endpoints import HEALTH
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.newrelic.marks import TAG
 from otel_accubooks.vendors.newrelic.nrql import MONITOR
@@ -17,7 +16,7 @@ def monitor(to: Addresses) -> dict[str, Any]:
     """The SyntheticsCreateSimpleMonitorInput. Only a status below 400 is a success."""
     return {
         "name": MONITOR,
-        "uri": f"{to.application.rstrip('/')}{HEALTH.paths()[0]}",
+        "uri": to.health,
         "period": "EVERY_MINUTE",
         "status": "ENABLED",
         "locations": {"public": list(LOCATIONS), "private": []},

@@ -21,7 +21,7 @@ from otel_accubooks.contract.query import (
     Quotient,
     Reachable,
 )
-from otel_accubooks.vendors.addresses import Addresses
+from otel_accubooks.vendors.addresses import Addresses, runbook
 from otel_accubooks.vendors.newrelic.marks import MARK, SEVERITIES, policy
 from otel_accubooks.vendors.newrelic.nrql import Asked, asked, guarded, is_nested
 from otel_accubooks.vendors.promql import duration
@@ -91,7 +91,7 @@ def _condition(name: str, alert: Alert, condition: Condition, to: Addresses) -> 
         "name": name,
         "enabled": True,
         "description": description(alert, condition, to),
-        "runbookUrl": runbook(alert, to),
+        "runbookUrl": runbook(to.runbooks, alert.name),
         "nrql": {"query": _asked(alert, condition).text()},
         "terms": [_term(alert, condition)],
         "signal": _signal(query),
@@ -188,11 +188,6 @@ def _expiration(alert: Alert, query: Query) -> dict[str, Any]:
     }
 
 
-def runbook(alert: Alert, to: Addresses) -> str:
-    """The address of its page."""
-    return f"{to.runbooks.rstrip('/')}/{alert.name}.md"
-
-
 def description(alert: Alert, condition: Condition, to: Addresses) -> str:
     """What whoever is told reads: at most 4,000 characters, the last line being our mark."""
     held = f", for {duration(alert.hold)}" if alert.hold else ", at once"
@@ -204,4 +199,4 @@ def description(alert: Alert, condition: Condition, to: Addresses) -> str:
     if alert.respond is not None:
         within = f"within {duration(alert.respond)}" if alert.respond else "at once"
         lines.append(f"Severity {alert.severity}: somebody looks {within}.")
-    return "\n".join([*lines, f"Runbook: {runbook(alert, to)}", MARK])
+    return "\n".join([*lines, f"Runbook: {runbook(to.runbooks, alert.name)}", MARK])

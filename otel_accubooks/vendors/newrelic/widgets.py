@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otel_accubooks.contract.metrics import SYSTEM_HEALTH_STATUS
-from otel_accubooks.contract.panel import Curve, Dashboard, Panel, Threshold
+from otel_accubooks.contract.panel import URGENT, Curve, Dashboard, Panel, Threshold
 from otel_accubooks.contract.query import DAY, WINDOW, Last, Query, Reachable, Series
 from otel_accubooks.vendors.newrelic.marks import PREFIX, SEVERITIES, policy
 from otel_accubooks.vendors.newrelic.nrql import asked, charted, quoted
@@ -79,7 +79,7 @@ def _single(panel: Panel, curve: Curve, dashboard: Dashboard) -> Widget:
 
 def _status(panel: Panel, dashboard: Dashboard) -> list[Widget]:
     """Health and reachability, red below 1, and the number of open incidents, yellow above none."""
-    names = ", ".join(quoted(policy(s)) for s in SEVERITIES if s in ("P0", "P1", "P2"))
+    names = ", ".join(quoted(policy(s)) for s in SEVERITIES if s in URGENT)
     opened, closed = (
         f"filter(uniqueCount(incidentId), WHERE event = '{event}')" for event in ("open", "close")
     )
