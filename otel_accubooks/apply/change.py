@@ -15,7 +15,7 @@ Action = Literal["create", "update", "keep", "delete"]
 class Change:
     """One object of the account: what happens to it, and the lines in which it differs.
 
-    `carry_out` makes it so; it raises ApplyError. Nothing is to do where the action is "keep".
+    `carry_out` makes it so; it raises ApiError. Nothing is to do where the action is "keep".
     """
 
     action: Action

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from otel_accubooks.apply.api import Api, ApplyError
 from otel_accubooks.apply.change import Change, difference
+from otel_accubooks.servers.api import Api, ApiError
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.datadog import payloads
 from otel_accubooks.vendors.datadog.dashboards import mark
@@ -25,7 +25,7 @@ _MARKED = re.compile(rf"^{mark('')}(\w+)$", re.MULTILINE)
 
 
 def changes(api: Api, to: Addresses) -> Iterator[Change]:
-    """What is to be done, in the order in which it can be done. Raises ApplyError.
+    """What is to be done, in the order in which it can be done. Raises ApiError.
 
     A composite monitor names others by numbers that are known once those are made: until then
     its difference shows their names.
@@ -33,7 +33,7 @@ def changes(api: Api, to: Addresses) -> Iterator[Change]:
     try:
         wanted = list(payloads(to))
     except ValueError as error:
-        raise ApplyError(str(error)) from error
+        raise ApiError(str(error)) from error
     account = _Account(api)
     for _, name, kind, payload in wanted:
         if kind == "tags":
@@ -106,7 +106,7 @@ class _Account:
         def body() -> Any:
             made = self._resolved(payload)
             if payload["type"] == "composite" and (missing := _NAMED.findall(made["query"])):
-                raise ApplyError(f"{name} is made of {', '.join(missing)}, which could not be made")
+                raise ApiError(f"{name} is made of {', '.join(missing)}, which could not be made")
             return made
 
         def create() -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from otel_accubooks.apply.api import Api, ApplyError
 from otel_accubooks.apply.change import Change, difference
 from otel_accubooks.contract.panel import Team
+from otel_accubooks.servers.api import Api, ApiError
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.grafana import dashboards
 from otel_accubooks.vendors.grafana.folders import FOLDERS, MARK, Folder, is_ours, team_name, uid
@@ -37,7 +37,7 @@ def changes(api: Api, to: Addresses, *, public: bool = False) -> Iterator[Change
     """What has to change, in this order: each is to be carried out before the next is asked for.
 
     With `public`, the public dashboards are shared with everybody who has their address; without
-    it, what is shared stays so. Raises ApplyError.
+    it, what is shared stays so. Raises ApiError.
     """
     wanted = dashboards(to, _data_source(api))
     for team in dict.fromkeys(team for f in FOLDERS if not f.public for team in f.teams):
@@ -62,7 +62,7 @@ def _data_source(api: Api) -> str:
     )
     if len(chosen) == 1:
         return str(chosen[0]["uid"])
-    raise ApplyError(
+    raise ApiError(
         f"{api.address} has {len(chosen) or 'no'} data sources of the type prometheus: "
         + ("make one of them the default" if chosen else "add the one that has the metrics")
     )

@@ -11,7 +11,8 @@ from otel_accubooks.vendors.addresses import Addresses, read
 FILE = "alerting.toml"
 
 
-def _read(_: click.Context, __: click.Parameter, path: Path) -> Addresses:
+def _read(context: click.Context, __: click.Parameter, path: Path) -> Addresses:
+    context.meta[FILE] = path
     if not path.exists():
         raise click.BadParameter(
             f"there is no {path}; write one (examples/accubooks/{FILE} is a model), or name yours"

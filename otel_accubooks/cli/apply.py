@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import click
 
-from otel_accubooks.apply.api import Api, ApplyError
 from otel_accubooks.apply.change import Change
+from otel_accubooks.servers.api import Api, ApiError
 from otel_accubooks.vendors.addresses import Addresses
 
 _DONE = {"create": "created", "update": "updated", "delete": "deleted", "keep": "as they should be"}
@@ -27,7 +27,7 @@ def run(backend: str, to: Addresses, *, url: str | None, dry_run: bool, public: 
     try:
         for change in changes:
             counts[_carry_out(change, dry_run=dry_run)] += 1
-    except (ApplyError, RuntimeError) as error:
+    except (ApiError, RuntimeError) as error:
         click.echo(f"Stopped: {error}", err=True)
         counts["failed"] += 1
     finally:
@@ -46,7 +46,7 @@ def _carry_out(change: Change, *, dry_run: bool) -> str:
     elif change.action != "keep":
         try:
             change.carry_out()
-        except ApplyError as error:
+        except ApiError as error:
             click.echo(f"  failed: {error}", err=True)
             return "failed"
     return _DONE[change.action]

@@ -68,6 +68,7 @@ def read(path: Path) -> Addresses:
         told = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: {error}") from error
+    told.pop("servers", None)  # where servers are is read by who asks them
     known = {field.name: field for field in fields(Addresses)}
     if unknown := sorted(set(told) - set(known)):
         raise ValueError(f"{path}: unknown {', '.join(unknown)}; known are {', '.join(known)}")

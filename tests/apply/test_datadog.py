@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from otel_accubooks.apply.api import Api, ApplyError
 from otel_accubooks.apply.change import Change
 from otel_accubooks.apply.datadog import changes
 from otel_accubooks.contract.alerts import ALERTS
+from otel_accubooks.servers.api import Api, ApiError
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.datadog import monitors, payloads
 from tests.apply.datadog_api import KEYS, Account, serving
@@ -194,7 +194,7 @@ def test_an_account_that_is_busy_is_asked_again(api: Api, account: Account) -> N
 def test_both_keys_are_needed(account: Account) -> None:
     with serving(account) as address:
         api = Api(address, {"DD-API-KEY": "api-key"})
-        with pytest.raises(ApplyError, match="403"):
+        with pytest.raises(ApiError, match="403"):
             list(changes(api, TO))
         api.close()
 
@@ -202,13 +202,13 @@ def test_both_keys_are_needed(account: Account) -> None:
 def test_a_part_that_could_not_be_made_is_named(api: Api) -> None:
     """A composite monitor is not sent without it."""
     composite = next(c for c in changes(api, TO) if c.name == "HighErrorRate")
-    with pytest.raises(ApplyError, match=re.escape("HighErrorRate is made of HighErrorRate.watch")):
+    with pytest.raises(ApiError, match=re.escape("HighErrorRate is made of HighErrorRate.watch")):
         composite.carry_out()
 
 
 def test_addresses_that_cannot_be_are_refused(api: Api, account: Account) -> None:
     """In one line, before anything is asked."""
-    with pytest.raises(ApplyError, match=r"checks/SystemUnreachable: config\.request\.url"):
+    with pytest.raises(ApiError, match=r"checks/SystemUnreachable: config\.request\.url"):
         list(changes(api, replace(TO, application="books.example")))
     assert account.asked == []
 
@@ -224,5 +224,5 @@ def test_addresses_that_cannot_be_are_refused(api: Api, account: Account) -> Non
 def test_the_account_of_these_tests_is_strict(change: dict[str, Any], error: str, api: Api) -> None:
     """Else it would prove nothing."""
     payload = dict(monitors.parts())["HighErrorRate.watch"] | change
-    with pytest.raises(ApplyError, match=error):
+    with pytest.raises(ApiError, match=error):
         api.ask("POST", "/api/v1/monitor", payload)

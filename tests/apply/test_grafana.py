@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from grafana_server import TOKEN, GrafanaServer, Serving
 
-from otel_accubooks.apply.api import Api, ApplyError
 from otel_accubooks.apply.change import Change
 from otel_accubooks.apply.grafana import changes
 from otel_accubooks.contract.dashboards import DASHBOARDS
+from otel_accubooks.servers.api import Api, ApiError
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.grafana.folders import FOLDERS, MARK, uid
 
@@ -126,7 +126,7 @@ def test_who_saves_in_between_is_not_overwritten(grafana: GrafanaServer, api: Ap
     grafana.boards[OPERATIONS]["dashboard"]["refresh"] = "1d"
     (update,) = (one for one in changes(api, TO) if one.action == "update")
     grafana.save(grafana.boards[OPERATIONS]["dashboard"] | {"refresh": "2d"}, FOLDERS[1].uid)
-    with pytest.raises(ApplyError, match=r"412 .*changed by someone else"):
+    with pytest.raises(ApiError, match=r"412 .*changed by someone else"):
         update.carry_out()
     assert grafana.boards[OPERATIONS]["dashboard"]["refresh"] == "2d"
 
@@ -214,7 +214,7 @@ def test_a_grafana_without_the_one_prometheus_is_refused(
     grafana.data_sources.clear()
     for name in known:
         grafana.add_data_source(name)
-    with pytest.raises(ApplyError, match=message):
+    with pytest.raises(ApiError, match=message):
         apply(api)
     assert grafana.writes == []
 
@@ -230,7 +230,7 @@ def test_a_wrong_token_is_said_in_one_line(grafana: GrafanaServer) -> None:
     """With what to look at."""
     with Serving(grafana) as serving:
         api = Api(serving.url, {"Authorization": "Bearer wrong"})
-        with pytest.raises(ApplyError, match=r"401 .*the key or token lacks the right"):
+        with pytest.raises(ApiError, match=r"401 .*the key or token lacks the right"):
             next(changes(api, TO))
         api.close()
 
@@ -242,5 +242,5 @@ def test_a_provisioned_dashboard_is_left_to_its_files(grafana: GrafanaServer, ap
         board["meta"]["provisioned"] = True
     assert changed(apply(api)) == []
     grafana.boards[OPERATIONS]["dashboard"]["refresh"] = "1d"
-    with pytest.raises(ApplyError, match="Cannot save provisioned dashboard"):
+    with pytest.raises(ApiError, match="Cannot save provisioned dashboard"):
         apply(api)

@@ -12,11 +12,11 @@ from graphql import parse, validate
 from newrelic_api import ACCOUNT, KEY, Account, serving
 from newrelic_schema import SCHEMA
 
-from otel_accubooks.apply.api import Api, ApplyError
 from otel_accubooks.apply.change import Change
 from otel_accubooks.apply.newrelic import alerting, changes, documents
 from otel_accubooks.contract.alerts import ALERTS, BY_NAME
 from otel_accubooks.contract.dashboards import DASHBOARDS
+from otel_accubooks.servers.api import Api, ApiError
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.newrelic.marks import MARK
 
@@ -277,9 +277,7 @@ def test_a_condition_that_is_there_twice_is_there_once(api: Api, account: Accoun
 def test_a_missing_destination_is_named_before_anything_is_done(api: Api, account: Account) -> None:
     """What is missing, and what to do once."""
     account.destinations.clear()
-    with pytest.raises(
-        ApplyError, match="no destination 'main' of type SLACK: make it once"
-    ) as told:
+    with pytest.raises(ApiError, match="no destination 'main' of type SLACK: make it once") as told:
         applied(api)
     assert "\n" not in str(told.value)
     assert account.mutations == []
@@ -288,7 +286,7 @@ def test_a_missing_destination_is_named_before_anything_is_done(api: Api, accoun
 def test_a_missing_slack_channel_is_named(api: Api, account: Account) -> None:
     """A channel of a similar name is not taken for it."""
     del account.slack["alerts"]
-    with pytest.raises(ApplyError, match="Slack workspace main has no channel #alerts"):
+    with pytest.raises(ApiError, match="Slack workspace main has no channel #alerts"):
         applied(api)
     assert account.mutations == []
 
@@ -296,7 +294,7 @@ def test_a_missing_slack_channel_is_named(api: Api, account: Account) -> None:
 def test_errors_of_graphql_stop_in_one_line(api: Api, account: Account) -> None:
     """They come with a status of 200."""
     account.refuse["createPolicy"] = "not\nallowed"
-    with pytest.raises(ApplyError) as told:
+    with pytest.raises(ApiError) as told:
         applied(api)
     assert str(told.value) == "New Relic, createPolicy: not allowed"
 
@@ -309,14 +307,14 @@ def test_errors_inside_an_answer_stop_in_one_line(api: Api, account: Account) ->
         for change in changes(api, replace(TO, heartbeat_url=""), ACCOUNT)
         if change.action == "delete"
     }
-    with pytest.raises(ApplyError) as told:
+    with pytest.raises(ApiError) as told:
         gone["destination"].carry_out()
     assert str(told.value) == "New Relic, deleteDestination: a channel uses it (INVALID_PARAMETER)"
 
 
 def test_an_unknown_account_is_named(api: Api) -> None:
     """The key is right, the number is not."""
-    with pytest.raises(ApplyError, match="no account for account 99; is its number right"):
+    with pytest.raises(ApiError, match="no account for account 99; is its number right"):
         list(changes(api, TO, 99))
 
 
@@ -324,6 +322,6 @@ def test_a_wrong_key_is_named(account: Account) -> None:
     """And what it lacks."""
     with serving(account) as address:
         api = Api(address, {"API-Key": "wrong"})
-        with pytest.raises(ApplyError, match=r"401 .*lacks the right"):
+        with pytest.raises(ApiError, match=r"401 .*lacks the right"):
             list(changes(api, TO, ACCOUNT))
         api.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from otel_accubooks.apply.api import Api, ApplyError
+from otel_accubooks.servers.api import Api, ApiError
 
 PATH = "/graphql"
 
@@ -21,16 +21,16 @@ class NerdGraph:
         self.account = account
 
     def ask(self, document: str, **variables: Any) -> Any:
-        """The data of the answer. Raises ApplyError, also for errors that come with a status of 200."""
+        """The data of the answer. Raises ApiError, also for errors that come with a status of 200."""
         if "$account:" in document:
             variables["account"] = self.account
         body = {"query": document, "variables": variables}
         answer = self._api.ask("POST", PATH, body)
         if not isinstance(answer, dict) or not (answer.get("errors") or answer.get("data")):
-            raise ApplyError(f"POST {self._api.address}{PATH}: expected data or errors: {answer!r}")
+            raise ApiError(f"POST {self._api.address}{PATH}: expected data or errors: {answer!r}")
         if answer.get("errors"):
             said = "; ".join(_said(error) for error in answer["errors"])
-            raise ApplyError(f"New Relic, {_operation(document)}: {said}")
+            raise ApiError(f"New Relic, {_operation(document)}: {said}")
         return answer["data"]
 
     def change(self, document: str, **variables: Any) -> Any:
@@ -40,7 +40,7 @@ class NerdGraph:
         told = [*(answer.get("errors") or ()), *filter(None, [answer.get("error")])]
         if told:
             said = "; ".join(_said(error) for error in told)
-            raise ApplyError(f"New Relic, {_operation(document)}: {said}")
+            raise ApiError(f"New Relic, {_operation(document)}: {said}")
         return answer
 
     def every(self, document: str, path: str, rows: str, **variables: Any) -> Iterator[Any]:
@@ -51,7 +51,7 @@ class NerdGraph:
             for name in path.split("."):
                 page = page.get(name)
                 if page is None:
-                    raise ApplyError(
+                    raise ApiError(
                         f"New Relic, {_operation(document)}: no {name} for account {self.account};"
                         " is its number right, and may the key see it?"
                     )

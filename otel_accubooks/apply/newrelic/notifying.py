@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from otel_accubooks.apply.api import ApplyError
 from otel_accubooks.apply.change import Change, difference
 from otel_accubooks.apply.newrelic import documents
 from otel_accubooks.apply.newrelic.nerdgraph import NerdGraph
 from otel_accubooks.apply.newrelic.settling import settled
+from otel_accubooks.servers.api import ApiError
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.newrelic.marks import PREFIX
 from otel_accubooks.vendors.newrelic.notifications import Found, found, notifications
@@ -115,7 +115,7 @@ class Notifying:
         for one in told:
             if one["displayValue"].removeprefix("#") == name:
                 return str(one["value"])
-        raise ApplyError(
+        raise ApiError(
             f"New Relic: Slack workspace {workspace} has no channel #{name} that New Relic's app may see;"
             " make it in Slack, and invite the app if it is private"
         )
@@ -175,7 +175,7 @@ def _found(needed: Found, there: list[dict[str, Any]]) -> str:
     for one in there:
         if (one["name"], one["type"]) == (needed.name, needed.type):
             return str(one["id"])
-    raise ApplyError(
+    raise ApiError(
         f"New Relic has no destination {needed.name!r} of type {needed.type}: make it once, under Alerts >"
         f" Destinations (it needs {needed.needs}, which only people have), and apply again"
     )

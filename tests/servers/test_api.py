@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from otel_accubooks.apply.api import ATTEMPTS, Api, ApplyError
+from otel_accubooks.servers.api import ATTEMPTS, Api, ApiError
 from otel_accubooks.stack.ports import free_port
 
 
@@ -72,7 +72,7 @@ def test_what_is_temporary_is_tried_again(status, server, api):
 def test_what_stays_away_ends_in_one_line(server, api):
     """After a number of attempts."""
     server.answers = [(503, {"Retry-After": "0"}, b"closed")]
-    with pytest.raises(ApplyError, match="503 closed"):
+    with pytest.raises(ApiError, match="503 closed"):
         api.ask("GET", "/things")
     assert len(server.asked) == ATTEMPTS
 
@@ -81,7 +81,7 @@ def test_a_missing_thing_is_no_error_where_one_asks_for_it(server, api):
     """Else it is."""
     server.answers = [(404, {}, b"none")]
     assert api.ask("GET", "/things/1", missing=None) is None
-    with pytest.raises(ApplyError, match=r"GET .*/things/1: 404 none"):
+    with pytest.raises(ApiError, match=r"GET .*/things/1: 404 none"):
         api.ask("GET", "/things/1")
 
 
@@ -89,7 +89,7 @@ def test_a_missing_thing_is_no_error_where_one_asks_for_it(server, api):
 def test_a_refused_key_is_said_to_be_one_and_is_not_shown(status, server, api):
     """With what the vendor said, on one line."""
     server.answers = [(status, {}, b'{"errors":\n ["Forbidden"]}')]
-    with pytest.raises(ApplyError, match="lacks the right") as error:
+    with pytest.raises(ApiError, match="lacks the right") as error:
         api.ask("GET", "/")
     assert '{"errors": ["Forbidden"]}' in str(error.value)
     assert "secret" not in str(error.value)
@@ -99,7 +99,7 @@ def test_a_refused_key_is_said_to_be_one_and_is_not_shown(status, server, api):
 def test_an_answer_that_is_no_json_is_shown(server, api):
     """As from a proxy that wants to be logged in to."""
     server.answers = [(200, {}, b"<html>Log in</html>")]
-    with pytest.raises(ApplyError, match="200 <html>Log in</html>; expected JSON"):
+    with pytest.raises(ApiError, match="200 <html>Log in</html>; expected JSON"):
         api.ask("GET", "/")
 
 
@@ -108,6 +108,6 @@ def test_an_address_at_which_nobody_answers_is_named(monkeypatch):
     monkeypatch.setattr(Api._sent.retry, "sleep", lambda _: None)
     address = f"http://127.0.0.1:{free_port()}"
     api = Api(address, {})
-    with pytest.raises(ApplyError, match=f"GET {address}/: .*is the address right"):
+    with pytest.raises(ApiError, match=f"GET {address}/: .*is the address right"):
         api.ask("GET", "/")
     api.close()

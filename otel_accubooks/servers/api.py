@@ -1,4 +1,4 @@
-"""A vendor's HTTP API: JSON in and out, what is temporary tried again, errors in one line."""
+"""An HTTP API: JSON in and out, what is temporary tried again, errors in one line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ATTEMPTS = 5
 LONGEST_WAIT_SECONDS = 30.0
 
 
-class ApplyError(RuntimeError):
-    """The vendor refused, or could not be asked: what was asked, what it said, what to do."""
+class ApiError(RuntimeError):
+    """The server refused, or could not be asked: what was asked, what it said, what to do."""
 
 
 class _TemporaryError(Exception):
@@ -43,26 +43,26 @@ class Api:
     def ask(self, method: str, path: str, body: Any = None, *, missing: Any = ...) -> Any:
         """The JSON answer to a request, None where it has none.
 
-        A 404 is answered with `missing` where that is given. Raises ApplyError.
+        A 404 is answered with `missing` where that is given. Raises ApiError.
         """
         try:
             answer = self._sent(method, path, body)
         except _TemporaryError as error:
             answer = error.answer
         except httpx.HTTPError as error:
-            raise ApplyError(
+            raise ApiError(
                 f"{method} {self.address}{path}: {error or type(error).__name__}; "
                 "is the address right, and reachable from here?"
             ) from error
         if answer.status_code == httpx.codes.NOT_FOUND and missing is not ...:
             return missing
         if answer.is_error:
-            raise ApplyError(_refusal(method, f"{self.address}{path}", answer))
+            raise ApiError(_refusal(method, f"{self.address}{path}", answer))
         try:
             return answer.json() if answer.content.strip() else None
         except ValueError as error:
             said = _refusal(method, f"{self.address}{path}", answer)
-            raise ApplyError(f"{said}; expected JSON: is the address right?") from error
+            raise ApiError(f"{said}; expected JSON: is the address right?") from error
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception_type((_TemporaryError, httpx.TransportError)),

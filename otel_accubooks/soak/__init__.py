@@ -1,0 +1,1 @@
+"""Watches a deployment for hours, and says how it did."""

@@ -1,0 +1,1 @@
+"""A test alert through the whole path, and its arrival at each channel."""

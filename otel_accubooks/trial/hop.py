@@ -1,0 +1,22 @@
+"""One station on the way of a test alert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+# "unseen": it was handed over, and nobody can tell from here whether it arrived.
+State = Literal["arrived", "missing", "unseen"]
+
+
+@dataclass(frozen=True)
+class Hop:
+    """Where a test alert came by, `seconds` after it began; None where it was not seen there.
+
+    `said` is one line: how it was seen, or what was expected and what to do.
+    """
+
+    name: str
+    state: State
+    said: str
+    seconds: float | None = None

@@ -1,0 +1,1 @@
+"""The checks that a deployment must pass before it is let to its users, each by looking."""
