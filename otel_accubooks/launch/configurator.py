@@ -7,8 +7,7 @@ from collections.abc import Callable
 from logging import getLogger
 from typing import Any
 
-from otel_accubooks.export.exporters import exporter_names, load_exporter
-from otel_accubooks.launch.start import settings
+from otel_accubooks.launch.start import disabled, settings
 
 _log = getLogger("otel_accubooks")
 
@@ -18,7 +17,7 @@ class AccuBooksConfigurator:
 
     def configure(self, **_: Any) -> None:
         """Called once by the launcher. Never raises: what is wrong is logged."""
-        if settings().disabled:
+        if disabled():
             return
         for wanted, signal, configure in (
             (settings().traces, "TRACES", _configure_traces),
@@ -33,6 +32,8 @@ class AccuBooksConfigurator:
 
 def _exporters(signal: str) -> list[Callable[[], Any]]:
     """The classes that the environment names. Raises ExporterError."""
+    from otel_accubooks.export.exporters import exporter_names, load_exporter
+
     return [load_exporter(name, signal.lower()) for name in exporter_names(os.environ, signal)]
 
 

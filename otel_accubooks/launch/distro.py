@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.distro import BaseDistro
 
-from otel_accubooks.launch.start import settings, start
+from otel_accubooks.launch.start import disabled, settings, start
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -32,7 +32,7 @@ class AccuBooksDistro(BaseDistro):  # type: ignore[misc]
     """Light metrics by our own instrumentors; upstream's make the spans once traces are asked for."""
 
     def _configure(self, **_: Any) -> None:
-        if settings().disabled:
+        if disabled():
             return
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
@@ -44,7 +44,7 @@ class AccuBooksDistro(BaseDistro):  # type: ignore[misc]
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Loads one `opentelemetry_instrumentor`. Nothing at all where OTEL_SDK_DISABLED is true."""
-        if settings().disabled:
+        if disabled():
             return
         if entry_point.module.startswith("otel_accubooks."):
             try:
@@ -62,11 +62,11 @@ def load_for_spans() -> None:
 
     They import their library, and derive classes from what they find in it.
     """
-    from opentelemetry.metrics import NoOpMeterProvider
-
     while _for_spans:
         entry_point, kwargs = _for_spans.pop(0)
         try:
+            from opentelemetry.metrics import NoOpMeterProvider
+
             entry_point.load()().instrument(meter_provider=NoOpMeterProvider(), **kwargs)
         except ModuleNotFoundError:
             pass  # the application does not have the library

@@ -9,7 +9,7 @@ from typing import Any
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from otel_accubooks.launch.start import settings, start
+from otel_accubooks.launch.start import disabled, start
 
 
 class _OnImport(BaseInstrumentor):  # type: ignore[misc]
@@ -23,7 +23,7 @@ class _OnImport(BaseInstrumentor):  # type: ignore[misc]
 
     def _instrument(self, **_: Any) -> None:
         start()
-        self._active = not settings().disabled
+        self._active = not disabled()
         self._patches: list[Any] = []
         if self._active and not getattr(type(self), "_registered", False):
             type(self)._registered = True

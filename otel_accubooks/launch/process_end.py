@@ -14,6 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 import wrapt
+from opentelemetry.instrumentation.environment_variables import (
+    OTEL_PYTHON_DISABLED_INSTRUMENTATIONS,
+)
 
 SECONDS = 2.0
 
@@ -24,8 +27,8 @@ _watching = False
 def at_end(flush: Callable[[], None]) -> None:
     """Calls `flush` when this process ends, but for those that are killed, or end by `os._exit`.
 
-    Of the latter, these are noticed: children of multiprocessing, work horses of RQ, and the
-    processes of Celery's pool.
+    Of the latter, these are noticed: children of multiprocessing, and work horses of RQ and the
+    processes of Celery's pool unless their instrumentation is switched off.
     """
     _watch()
     mine = _waiting.setdefault(os.getpid(), [])
@@ -51,8 +54,11 @@ def _watch() -> None:
     if not _watching:
         _watching = True
         atexit.register(flush_all)
-        wrapt.register_post_import_hook(_watch_celery, "celery.signals")
-        wrapt.register_post_import_hook(_watch_rq, "rq")
+        off = os.environ.get(OTEL_PYTHON_DISABLED_INSTRUMENTATIONS, "").replace(" ", "").split(",")
+        if "celery" not in off:
+            wrapt.register_post_import_hook(_watch_celery, "celery.signals")
+        if "rq" not in off:
+            wrapt.register_post_import_hook(_watch_rq, "rq")
 
 
 def _watch_celery(module: Any) -> None:

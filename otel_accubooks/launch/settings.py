@@ -42,7 +42,6 @@ _PREFIX = re.compile(r"/|(/[A-Za-z0-9._~-]+)+/?")
 class Settings:
     """What the environment asks for; `problems` are one line each, the defaults stand for them."""
 
-    disabled: bool = False
     exports: bool = True
     traces: bool = False
     logs: bool = False
@@ -63,7 +62,6 @@ class Settings:
 def read_settings(env: Mapping[str, str]) -> Settings:
     """Reads `env`; never raises."""
     settings = Settings()
-    settings.disabled = env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     settings.exports = _names(env, "OTEL_METRICS_EXPORTER", "otlp")
     settings.traces = _names(env, "OTEL_TRACES_EXPORTER", "none")
     settings.logs = _names(env, "OTEL_LOGS_EXPORTER", "none")

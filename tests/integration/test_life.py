@@ -106,26 +106,6 @@ def test_two_services_on_one_host_never_mix(service: Service, tmp_path: Path) ->
     assert len({series.instance for series in by_name.values()}) == 2
 
 
-def test_switched_off_nothing_is_there(service: Service) -> None:
-    """OTEL_SDK_DISABLED: no patch, no folder, no process."""
-    service.env["OTEL_SDK_DISABLED"] = "true"
-    with service.gunicorn("-w", "1"):
-        service.get("/hello/x")
-        assert service.get("/api/monitoring/metrics").status_code == 404
-        assert exporters(service) == []
-    assert not service.state.exists()
-    assert service.sink.series("http_requests_total") == []
-
-
-def test_one_instrumentation_alone_is_switched_off(service: Service) -> None:
-    """OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=flask: Flask is untouched."""
-    service.env["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = "flask"
-    with service.gunicorn("-w", "1"):
-        service.get("/hello/x")
-    service.ended()
-    assert service.sink.series("http_requests_total") == []
-
-
 def test_delta_is_what_was_added(service: Service) -> None:
     """With OpenTelemetry's delta preference the sums of all deltas are the totals."""
     service.env["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"] = "delta"

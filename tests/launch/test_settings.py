@@ -13,9 +13,7 @@ from otel_accubooks.launch.settings import Settings, read_settings
 def test_the_defaults() -> None:
     """Without any variable the settings are these."""
     settings = read_settings({})
-    assert (settings.disabled, settings.exports, settings.traces, settings.logs) == (
-        False, True, False, False,
-    )  # fmt: skip
+    assert (settings.exports, settings.traces, settings.logs) == (True, False, False)
     assert settings.rules is None
     assert settings.series_limit == 2000
     assert settings.cache_budget_bytes == 2 * 1024**3
@@ -38,14 +36,13 @@ def test_every_setting_is_read() -> None:
             "OTEL_METRIC_EXPORT_INTERVAL": "2000",
             "OTEL_METRICS_EXPORTER": "none",
             "OTEL_TRACES_EXPORTER": "otlp",
-            "OTEL_SDK_DISABLED": "TRUE",
         }
     )
     assert settings.rules == Path("/etc/rules.toml")
     assert settings.folder.parent == Path("/run/x")
     assert (settings.series_limit, settings.cache_budget_bytes) == (7, 1000)
     assert settings.interval_seconds == 2
-    assert (settings.disabled, settings.exports, settings.traces) == (True, False, True)
+    assert (settings.exports, settings.traces) == (False, True)
 
 
 @pytest.mark.parametrize(
