@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from otel_accubooks.stack.binaries import NotFoundError
 from otel_accubooks.stack.comparison import Read, Row, compare, in_datadog, in_prometheus
 from otel_accubooks.stack.dashboards import start as start_dashboards
 from otel_accubooks.stack.deployment import EXAMPLE, Deployment
+from otel_accubooks.stack.hand_over import write
 from otel_accubooks.stack.people import people
+from otel_accubooks.stack.ports import free_port
 from otel_accubooks.stack.process import StartError
 from otel_accubooks.stack.receivers import Receivers
 
@@ -66,34 +70,49 @@ def _stop(number: int, _: object = None) -> None:
 
 @dataclass(frozen=True)
 class _Demo:
-    """What was started; `addresses` of what people look at, by name."""
+    """What was started; `shown` are addresses of what people look at, by name.
+
+    `hand_over` writes what the other commands need, and says how they are called.
+    """
 
     deployment: Deployment
-    addresses: dict[str, str]
+    shown: dict[str, str]
+    hand_over: Callable[[], str] | None = None
 
 
 def _start(running: ExitStack, folder: Path, backends: tuple[str, ...]) -> _Demo:
-    receivers = None
+    receivers, port = None, free_port()
     if "prometheus" in backends:
-        _say("Alertmanager, and a mailbox, a Slack and a pager of its own")
-        receivers = running.enter_context(Receivers(folder / "alertmanager"))
-    alertmanager = receivers.alertmanager.address if receivers else None
-    deployment = Deployment(folder, backends, threads=THREADS, alertmanager=alertmanager)
+        pair = "prometheus-standby" in backends
+        who = "A pair of Alertmanagers" if pair else "Alertmanager"
+        _say(f"{who}, and a mailbox, a Slack and a pager of its own")
+        url = f"http://127.0.0.1:{port}"
+        receivers = Receivers(folder / "alertmanager", application=url, pair=pair)
+        running.enter_context(receivers)
+    told = [one.address for one in receivers.alertmanagers] if receivers else []
+    deployment = Deployment(folder, backends, port=port, threads=THREADS, alertmanager=told)
     running.enter_context(deployment).start(_say)
-    addresses = {
-        "AccuBooks": deployment.url,
-        "OTLP": f"http://127.0.0.1:{deployment.ports.otlp_http}",
-    }
+    gateway = f"http://127.0.0.1:{deployment.ports.otlp_http}"
+    shown = {"AccuBooks": deployment.url, "OTLP": gateway}
+    hand_over = None
     if deployment.prometheus is not None and receivers is not None:
         prometheus = deployment.prometheus.url
-        addresses["Prometheus"] = prometheus
-        addresses |= start_dashboards(running, folder, prometheus, receivers.to, _say)
-        addresses["Alertmanager"] = receivers.alertmanager.url
-        for name, sink in (("Slack", receivers.slack), ("Pager", receivers.pager)):
-            addresses[name] = f"{sink.url}/_accubooks/metrics"
+        dashboards = start_dashboards(running, folder, prometheus, receivers.to, _say)
+        shown |= {"Prometheus": prometheus, **dashboards, **receivers.shown}
+        shown["Alertmanager"] = ", ".join(one.url for one in receivers.alertmanagers)
+        servers = replace(
+            receivers.servers,
+            prometheus=prometheus,
+            standby=deployment.standby.url if deployment.standby else "",
+            gateway=gateway,
+            grafana=dashboards.get("Grafana", ""),
+            viewer=dashboards["Dashboards"],
+            public=dashboards["Executives"],
+        )
+        hand_over = partial(write, folder, receivers.to, servers, receivers.environment)
     if deployment.datadog is not None:
-        addresses["Datadog"] = f"{deployment.datadog.url}/_accubooks/metrics"
-    return _Demo(deployment, addresses)
+        shown["Datadog"] = f"{deployment.datadog.url}/_accubooks/metrics"
+    return _Demo(deployment, shown, hand_over)
 
 
 def _say(step: str) -> None:
@@ -123,7 +142,7 @@ def _run(demo: _Demo, *, keep: bool, rounds: int, wait: float) -> int:
     arrived = sum(row.ok for row in rows)
     console.print(f"{arrived} of {len(rows)} metrics arrived in {' and in '.join(readers)}.")
     if keep:
-        _wait(demo.addresses)
+        _wait(demo)
     return 0 if arrived == len(rows) else 1
 
 
@@ -206,9 +225,12 @@ def _verdict(row: Row) -> str:
     return "[red]differs[/]"
 
 
-def _wait(addresses: dict[str, str]) -> None:
-    width = max(map(len, addresses)) + 1
-    for name, address in addresses.items():
-        console.print(f"{name:{width}} {address}")
+def _wait(demo: _Demo) -> None:
+    width = max(map(len, demo.shown)) + 1
+    for name, address in demo.shown.items():
+        console.print(f"{name:{width}} {address}", highlight=False)
+    if demo.hand_over is not None:
+        console.print("To check it, as one would a deployment of one's own:")
+        console.print(f"  {demo.hand_over()}", highlight=False, soft_wrap=True)
     console.print("Ctrl-C ends it all.")
     signal.pause()

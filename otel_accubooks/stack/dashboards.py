@@ -13,7 +13,9 @@ from otel_accubooks.stack.viewer import Viewer
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.rendering import BACKENDS
 
-VIEWER_PORT = 8050
+VIEWER_PORT, PUBLIC_PORT = 8050, 8051
+# Everybody may see this one, and no other (docs/dashboards.md).
+_PUBLIC = "executive_overview"
 
 
 def start(
@@ -24,9 +26,15 @@ def start(
     They end with `running`; their files are in `folder`. Raises StartError.
     """
     say("the dashboards")
-    port = _or_free(VIEWER_PORT)
-    viewer = running.enter_context(Viewer(folder, prometheus, runbooks=to.runbooks, port=port))
-    shown = {"Dashboards": viewer.url}
+    shown = {}
+    for name, only, usual in (
+        ("Dashboards", None, VIEWER_PORT),
+        ("Executives", _PUBLIC, PUBLIC_PORT),
+    ):
+        viewer = Viewer(
+            folder / name.lower(), prometheus, runbooks=to.runbooks, only=only, port=_or_free(usual)
+        )
+        shown[name] = running.enter_context(viewer).url
     if binary := find_grafana():
         say("Grafana")
         rendered, port = BACKENDS["grafana"](to), _or_free(GRAFANA_PORT)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from otel_accubooks.stack.binaries import find_collector, find_prometheus
-from otel_accubooks.stack.collector import Collector, GatewayPorts
+from otel_accubooks.stack.backends import Backends
+from otel_accubooks.stack.collector import GatewayPorts
 from otel_accubooks.stack.datadog_intake import DatadogIntake
 from otel_accubooks.stack.files import REPOSITORY
 from otel_accubooks.stack.ports import free_port, tcp_open
@@ -45,10 +45,12 @@ def _has_argument(process: psutil.Process, start: str) -> bool:
 class Deployment:
     """One deployment of the example application, its metrics going to the named backends.
 
-    Everything is in `folder`, the logs among it. As a context manager it leaves nothing running.
+    Everything is in `folder`, the logs among it; the application listens on `port`. As a context
+    manager it leaves nothing running.
     `settings` are added to the environment of the application's processes. `rules` is a rule file
     for Prometheus in place of the rendered ones, `scrape_interval` replaces its 15 s, e.g. "1s";
-    `alertmanager` is the host:port that it tells of alerts.
+    `alertmanager` is the host:port that it tells of alerts, or those of several. With
+    "prometheus-standby" among the backends there is a second Prometheus, `standby`, like the first.
     """
 
     def __init__(
@@ -56,24 +58,27 @@ class Deployment:
         folder: Path,
         backends: Sequence[str],
         *,
+        port: int | None = None,
         workers: int = 3,
         threads: int = 1,
         settings: Mapping[str, str] | None = None,
         rules: Path | None = None,
         scrape_interval: str | None = None,
-        alertmanager: str | None = None,
+        alertmanager: str | Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.backends = tuple(backends)
         self.ports = GatewayPorts()
-        self.app_port = free_port()
+        self.app_port = port or free_port()
         self.url = f"http://127.0.0.1:{self.app_port}"
         self.prometheus: Prometheus | None = None
+        self.standby: Prometheus | None = None
         self.datadog: DatadogIntake | None = None
         self._workers, self._threads = workers, threads
         self._settings = dict(settings or {})
         self._rules, self._scrape_interval = rules, scrape_interval
-        self._alertmanager = alertmanager
+        told = [alertmanager] if isinstance(alertmanager, str) else alertmanager
+        self._alertmanagers = tuple(told)
         self._env: dict[str, str] = {}
         self._running = ExitStack()
 
@@ -139,38 +144,25 @@ class Deployment:
 
     def _start_backends(self, say: Say) -> None:
         env: dict[str, str] = {}
-        files = list(self.backends)
-        if "prometheus" in files:
-            binary = find_prometheus(say)
-            say("Prometheus")
-            self.prometheus = self._running.enter_context(
-                Prometheus(
-                    self.folder / "prometheus",
-                    binary,
-                    targets={
-                        "app": [f"127.0.0.1:{self.app_port}"],
-                        "gateway": [f"127.0.0.1:{self.ports.metrics}"],
-                        "alertmanager": [self._alertmanager] if self._alertmanager else [],
-                    },
-                    scrape_interval=self._scrape_interval,
-                    rules=self._rules,
-                    token=self._settings.get("OTEL_ACCUBOOKS_MONITORING_TOKEN"),
-                )
-            )
-            env["PROMETHEUS_URL"] = self.prometheus.url
-            env["PROMETHEUS_REMOTE_WRITE_URL"] = f"{self.prometheus.url}/api/v1/write"
-            if not self.prometheus.takes_otlp:
-                files[files.index("prometheus")] = "prometheus-remote-write"
-        if "datadog" in files:
+        if "datadog" in self.backends:
             say("a local Datadog intake")
             self.datadog = self._running.enter_context(DatadogIntake())
-            env |= {"DD_URL": self.datadog.url, "DD_TRACES_URL": self.datadog.url}
+            env = {"DD_URL": self.datadog.url, "DD_TRACES_URL": self.datadog.url}
             env |= {"DD_API_KEY": _API_KEY, "DD_HOSTNAME": "demo"}
-        binary = find_collector(say)
-        say(f"the collector with backends/{'.yaml and backends/'.join(files)}.yaml")
-        self.gateway = self._enter(
-            Collector(self.folder / "gateway", binary, files, env=env, ports=self.ports)
+        backends = Backends(
+            self.folder,
+            self.backends,
+            applications=[f"127.0.0.1:{self.app_port}"],
+            alertmanagers=self._alertmanagers,
+            env=env,
+            ports=self.ports,
+            rules=self._rules,
+            scrape_interval=self._scrape_interval,
+            token=self._settings.get("OTEL_ACCUBOOKS_MONITORING_TOKEN"),
         )
+        self._running.enter_context(backends).start(say)
+        self.prometheus, self.standby = backends.prometheus, backends.standby
+        self.gateway = backends.gateway
 
     def _end_exporter(self) -> None:
         """Waits for the exporter, which ends after the service; one that cannot is ended."""

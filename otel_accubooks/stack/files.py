@@ -1,16 +1,25 @@
-"""Where the files of the repository are: gateway, backends, build manifests, what is rendered."""
+"""Where files that are no Python are: gateway, backends, build manifests, and what is rendered."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COLLECTOR = REPOSITORY / "collector"
+_PACKAGED = Path(__file__).resolve().parents[1] / "collector"
+# Installed, it is beside this package; in a checkout, where people look for it.
+COLLECTOR = _PACKAGED if _PACKAGED.is_dir() else REPOSITORY / "collector"
 GATEWAY = COLLECTOR / "gateway.yaml"
 BACKENDS = COLLECTOR / "backends"
 PROMETHEUS = COLLECTOR / "prometheus"
 PROMETHEUS3 = COLLECTOR / "prometheus3"
 RENDERED = REPOSITORY / "rendered"
+
+
+def gateway_files() -> dict[str, str]:
+    """What a gateway and the Prometheus behind it are started with: path, and content."""
+    paths = [GATEWAY, *BACKENDS.glob("*.yaml"), *(COLLECTOR / "options").glob("*.yaml")]
+    paths += PROMETHEUS.rglob("*.yml")
+    return {str(path.relative_to(COLLECTOR)): path.read_text("utf-8") for path in sorted(paths)}
 
 
 def backend_names() -> list[str]:

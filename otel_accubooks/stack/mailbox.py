@@ -69,6 +69,7 @@ class Mailbox:
         self._changed = threading.Condition()
         self._mails: list[Mail] = []
         self._refusal = ""
+        self._loses = False
         self._controller: Controller | None = None
 
     def mails(self, to: str | None = None) -> list[Mail]:
@@ -79,6 +80,10 @@ class Mailbox:
     def fail(self, refusal: str = "451 4.3.2 the mailbox is busy") -> None:
         """Refuse mails from now on in these words, an SMTP code first; "" ends it."""
         self._refusal = refusal
+
+    def lose(self, *, mails: bool = True) -> None:
+        """Accept mails from now on, and keep none of them; `mails` False ends it."""
+        self._loses = mails
 
     def wait_for(self, predicate: Callable[[Mailbox], object], timeout: float = 30) -> None:
         """Return once `predicate(self)` is true; else raises TimeoutError, with what came."""
@@ -122,6 +127,8 @@ class Mailbox:
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: ARG002
         """Called by the server for each mail; returns what it answers."""
+        if self._loses:
+            return "250 2.0.0 kept"
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         mail = Mail(envelope.mail_from, tuple(envelope.rcpt_tos), message)
         with self._changed:

@@ -1,4 +1,4 @@
-"""Opsgenie's Alert API on this machine: creating and closing alerts, and its refusals.
+"""Opsgenie's Alert API on this machine: creating, closing and listing alerts, and its refusals.
 
 https://docs.opsgenie.com/docs/alert-api
 As a program: python -m otel_accubooks.stack.opsgenie_sink --port 8129
@@ -8,8 +8,9 @@ In a test:    with OpsgenieSink() as opsgenie: ...; opsgenie.taken()
 from __future__ import annotations
 
 import re
+import time
 import uuid
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -17,6 +18,7 @@ from otel_accubooks.stack.notifications import NotAccepted, Notification, Notifi
 from otel_accubooks.stack.sink import Reply, Request, serve
 
 _KEY = re.compile(r"GenieKey [0-9a-zA-Z-]{8,}")
+_SINCE = re.compile(r"createdAt > (\d+)")
 _CLOSE = re.compile(r"/v2/alerts/([^/]+)/close")
 
 
@@ -48,13 +50,28 @@ class Alert(Notification):
 
 
 class OpsgenieSink(NotificationSink[Alert]):
-    """An account that takes every well-formed key."""
+    """An account with one key; without `key` it takes every well-formed one."""
 
     name = "opsgenie"
 
+    def __init__(self, port: int = 0, *, key: str = "") -> None:
+        super().__init__(port)
+        self._key = key
+        self._came: list[float] = []
+
+    def take(self, notification: Alert) -> None:
+        with self.lock:
+            super().take(notification)
+            self._came.append(time.time())
+
     def answer(self, request: Request) -> Reply:
-        if not _KEY.fullmatch(request.headers.get("authorization", "")):
+        shown = request.headers.get("authorization", "")
+        if not _KEY.fullmatch(shown) or shown.removeprefix("GenieKey ") != (
+            self._key or shown.removeprefix("GenieKey ")
+        ):
             return Reply(401, _told("Could not authenticate"))
+        if (request.method, request.path) == ("GET", "/v2/alerts"):
+            return self._listed(request)
         close = _CLOSE.fullmatch(request.path)
         try:
             if (request.method, request.path) == ("POST", "/v2/alerts"):
@@ -73,6 +90,30 @@ class OpsgenieSink(NotificationSink[Alert]):
             return Reply(422, _told("Request body is not processable") | {"errors": error.problems})
         self.take(alert)
         return Reply(202, _told(None) | {"result": "Request will be processed"})
+
+    def _listed(self, request: Request) -> Reply:
+        since = _SINCE.fullmatch(request.query.get("query", ""))
+        if since is None:
+            return Reply(422, _told("Query parsing error, expected createdAt > milliseconds"))
+        alerts: dict[str, dict[str, Any]] = {}
+        with self.lock:
+            for alert, at in zip(self._taken, self._came, strict=True):
+                if alert.action == "create":
+                    alerts.setdefault(
+                        alert.alias,
+                        {
+                            "id": str(uuid.uuid5(uuid.NAMESPACE_OID, alert.alias)),
+                            "tinyId": str(len(alerts) + 1),
+                            "alias": alert.alias,
+                            "message": alert.message,
+                            "status": "open",
+                            "createdAt": int(at * 1000),
+                        },
+                    )
+                elif alert.alias in alerts:
+                    alerts[alert.alias]["status"] = "closed"
+        newest = [one for one in reversed(alerts.values()) if one["createdAt"] > int(since[1])]
+        return Reply(200, _told(None) | {"data": newest})
 
 
 def _told(message: str | None) -> dict[str, object]:

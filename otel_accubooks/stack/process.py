@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from otel_accubooks.stack import guard
@@ -120,9 +121,9 @@ class Server:
         if self.running:
             return self
         self.kill()  # what an earlier life that ended by itself may have left in its group
-        process = self._spawn()
         deadline = time.monotonic() + timeout
         try:
+            process = self._spawn()
             while not self._is_ready():
                 status = process.poll()
                 if status is not None:
@@ -167,7 +168,7 @@ class Server:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, _undisturbed():
             self._log_start = log.tell()
             try:
                 process = subprocess.Popen(
@@ -182,8 +183,8 @@ class Server:
                 )
             except OSError as error:
                 raise StartError(f"{self.name}: cannot run {self.argv[0]}: {error}") from error
-        self._process, self._group = process, process.pid
-        _guard.add(process.pid)
+            self._process, self._group = process, process.pid
+            _guard.add(process.pid)
         return process
 
     def _is_ready(self) -> bool:
@@ -206,6 +207,26 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Puts off what a signal's handler raises: a child that nobody knows of yet would outlive us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    put_off: list[tuple[int, FrameType | None]] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in ours:
+        signal.signal(number, lambda *came: put_off.append(came))
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+    for came, frame in put_off:
+        ours[signal.Signals(came)](came, frame)
 
 
 def _identity(user: str | None) -> dict[str, Any]:

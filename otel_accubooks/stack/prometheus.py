@@ -26,9 +26,10 @@ class Prometheus(Server):
     """A Prometheus on the loopback address; data, configuration and log are in `folder`.
 
     `targets` says who is scraped: for a file of `collector/prometheus/targets` ("app", "gateway",
-    "gateway-export", "alertmanager") the addresses as host:port; who is not named is not scraped.
-    `scrape_interval` replaces the configured 15 s, e.g. "1s". `rules` is a rule file in place of
-    those of `rendered/prometheus`. `token` is shown to the application.
+    "gateway-export", "alertmanager", "prometheus") the addresses as host:port; who is not named is
+    not scraped. Alertmanagers, one or several, are told of alerts as well. `scrape_interval` replaces
+    the configured 15 s, e.g. "1s". `rules` is a rule file in place of those of `rendered/prometheus`.
+    `token` is shown to the application.
     """
 
     def __init__(

@@ -34,9 +34,10 @@ def started_from(folder: Path) -> list[str]:
     for process in psutil.process_iter():
         try:
             line = " ".join(process.cmdline())
+            told = process.environ().get("OTEL_ACCUBOOKS_STATE_DIR", "")
         except psutil.Error:
             continue
-        if str(folder) in line:
+        if str(folder) in line or str(folder) in told:
             found.append(line)
     return found
 
@@ -71,7 +72,9 @@ def test_an_unknown_backend_is_a_clear_error(tmp_path: Path) -> None:
     """What was found, what was expected; nothing is started."""
     done = demo(tmp_path, "--backend", "datahog")
     assert done.returncode == 2
-    assert "'datahog': expected one or more of prometheus, datadog" in done.stderr
+    assert (
+        "'datahog': expected one or more of prometheus, prometheus-standby, datadog" in done.stderr
+    )
     assert not (tmp_path / ".demo").exists()
 
 

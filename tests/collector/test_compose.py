@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from otel_accubooks.stack.collector import DATADOG_GATE, GatewayPorts
-from otel_accubooks.stack.files import BACKENDS, COLLECTOR, GATEWAY, PROMETHEUS, RENDERED
+from otel_accubooks.stack.alertmanager import PEER_TIMEOUT
+from otel_accubooks.stack.collector import DATADOG_GATE, GatewayPorts, validate
+from otel_accubooks.stack.files import (
+    BACKENDS,
+    COLLECTOR,
+    GATEWAY,
+    PROMETHEUS,
+    RENDERED,
+    backend_file,
+)
 from otel_accubooks.stack.gobuild import locked_version, prometheus_version
 from otel_accubooks.stack.prometheus import OTLP_FLAG, PUSHED, REMOTE_WRITE_FLAG, RETENTION
 
@@ -25,9 +34,9 @@ def mounts(service: str) -> list[tuple[str, str]]:
 
 
 def test_everything_that_is_promised_is_there() -> None:
-    """The six servers, with nothing missing."""
+    """The six servers, and two of them twice, with nothing missing."""
     names = {"gateway", "prometheus", "alertmanager", "grafana", "postgres", "redis"}
-    assert SERVICES.keys() == names
+    assert SERVICES.keys() == names | {"prometheus-standby", "alertmanager-2"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -55,6 +64,7 @@ def test_the_gateway_uses_the_same_files_and_gates() -> None:
     assert SERVICES["gateway"]["command"] == [
         "--config=/etc/otelcol/gateway.yaml",
         "--config=/etc/otelcol/backends/${BACKEND:-prometheus}.yaml",
+        "--config=/etc/otelcol/backends/${STANDBY:-${BACKEND:-prometheus}}.yaml",
         f"--feature-gates={DATADOG_GATE}",
     ]
 
@@ -84,11 +94,41 @@ def test_prometheus_has_the_same_configuration_and_flags() -> None:
     """Its configuration is that of collector/prometheus; only who is scraped differs."""
     assert [(FOLDER / source).resolve() for source, _ in mounts("prometheus")] == [
         PUSHED,
+        PROMETHEUS / "redundancy.yml",
         RENDERED / "prometheus" / "rules",
         FOLDER / "targets",
     ]
     flags = {OTLP_FLAG, REMOTE_WRITE_FLAG, f"--storage.tsdb.retention.time={RETENTION}"}
     assert flags <= set(SERVICES["prometheus"]["command"])
+
+
+def test_without_a_second_backend_the_first_is_named_twice(collector_binary: Path) -> None:
+    """Which is the same as once: the collector takes it."""
+    one = backend_file("prometheus")
+    validate(collector_binary, [GATEWAY, one, one], {})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("prometheus", "prometheus-standby"), ("alertmanager", "alertmanager-2")]
+)
+def test_the_second_is_as_the_first(one: str, other: str) -> None:
+    """The same program, files and flags; data and the port outside are its own."""
+    assert mounts(one) == mounts(other)
+    for key in SERVICES[one].keys() - {"ports", "volumes"}:
+        assert SERVICES[one][key] == SERVICES[other][key]
+    assert SERVICES[one]["ports"] != SERVICES[other]["ports"]
+    assert SERVICES[one]["volumes"] != SERVICES[other]["volumes"]
+
+
+def test_the_alertmanagers_are_a_pair() -> None:
+    """Each finds both, and Prometheus tells both; the second Prometheus is there if asked for."""
+    pair = ["alertmanager", "alertmanager-2"]
+    flags = SERVICES["alertmanager"]["command"]
+    assert [flag for flag in flags if "peer=" in flag] == [f"--cluster.peer={n}:9094" for n in pair]
+    assert f"--cluster.peer-timeout={PEER_TIMEOUT:g}s" in flags
+    (group,) = yaml.safe_load((FOLDER / "targets" / "alertmanager.yml").read_text())
+    assert group["targets"] == [f"{name}:9093" for name in pair]
+    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["prometheus-standby"]
 
 
 def test_targets_have_the_same_names_as_outside() -> None:

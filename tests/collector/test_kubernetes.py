@@ -288,6 +288,7 @@ def test_the_network_policy_lets_out_to_the_backend_alone(name: str) -> None:
             "prometheus": [9090],
             "prometheus-remote-write": [9090, 443],
             "prometheus-scrape": [],
+            "prometheus-standby": [9090],
         }
         assert ports == [53, 53, *ways.get(name, [443])]
         selected = spec["podSelector"]["matchLabels"].items()

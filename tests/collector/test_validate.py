@@ -30,6 +30,7 @@ def test_every_backend_has_its_file() -> None:
         "prometheus",
         "prometheus-remote-write",
         "prometheus-scrape",
+        "prometheus-standby",
     ]
 
 

@@ -205,3 +205,30 @@ def test_no_server_outlives_the_process_that_started_it(
         assert not gone(server)
         os.kill(parent.pid, number)
     wait_for(lambda: gone(server) and gone(child))
+
+
+def test_a_signal_amid_the_start_leaves_no_child_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C right after the fork is heard once the child is known, and ended with the rest."""
+    started: list[int] = []
+    popen = subprocess.Popen
+
+    def interrupted(*args: object, **options: object) -> object:
+        process = popen(*args, **options)  # type: ignore[call-overload]
+        started.append(process.pid)
+        os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    server = shell("touch ready; sleep 1000", tmp_path)
+    server.start()
+    server.kill()  # whoever watches over the children is there by now
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            server.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(started) == 1
+    assert gone(started[0])
