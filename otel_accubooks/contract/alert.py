@@ -7,7 +7,7 @@ from typing import Literal
 
 from otel_accubooks.contract.query import DAY, HOUR, MINUTE, Growth, Query
 
-Severity = Literal["P0", "P1", "P2", "P3", "none"]
+Severity = Literal["P0", "P1", "P2", "P3", "test", "none"]
 Channel = Literal["phone", "email", "slack", "info", "escalation", "heartbeat"]
 Comparison = Literal[">", "<", "=="]
 
@@ -16,6 +16,8 @@ CHANNELS: dict[Severity, tuple[Channel, ...]] = {
     "P1": ("email", "slack"),
     "P2": ("slack",),
     "P3": ("info",),
+    # Everybody: it is for them to see whether they are reached.
+    "test": ("phone", "email", "slack", "info", "escalation"),
     "none": ("heartbeat",),
 }
 # Seconds until an alert that lasts is told again.
@@ -24,6 +26,7 @@ AGAIN: dict[Severity, float] = {
     "P1": 2 * HOUR,
     "P2": 12 * HOUR,
     "P3": DAY,
+    "test": HOUR,
     "none": MINUTE,
 }
 

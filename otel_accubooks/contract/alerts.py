@@ -242,7 +242,11 @@ ALERTS: tuple[Alert, ...] = (
         "TierLimitsWidelyHit", "P3", "More than {threshold:g} % of a tier's users are at one of its limits",
         _above(Last(_of(m.USERS_AT_TIER_LIMIT_PERCENT), by=("tier",)), 50), "%", 1 * MINUTE,
     ),
-    # The heartbeat of alerting itself
+    # Alerting itself: tried on demand, and its heartbeat
+    Alert(
+        "TestAlert", "test", "A test of the way to you: nothing is wrong",
+        _above(Last(_of(p.TEST_ALERT), by=(p.TEST,)), 0), "1", 0,
+    ),
     Alert(
         "Watchdog", "none", "Always firing: its silence means that alerting is dead",
         (Condition(Always(), "==", 1),), "1", 0,

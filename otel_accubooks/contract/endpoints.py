@@ -53,8 +53,17 @@ Without a folder that the processes can share, a worker knows only itself, and t
 and answers 404, until `OTEL_ACCUBOOKS_TEST_ERRORS=true`; it then wants the token, and stays off without
 one.
 
-    curl -X POST -H "Authorization: Bearer $TOKEN" -d '{"count": 100, "duration": "5m"}' \\
-      http://localhost:8000/api/test/trigger-errors
+```sh
+export OTEL_ACCUBOOKS_TEST_ERRORS=true OTEL_ACCUBOOKS_MONITORING_TOKEN=correct-horse
+opentelemetry-instrument gunicorn --workers 3 app:app
+```
+
+and then, from anywhere:
+
+```sh
+curl -X POST -H "Authorization: Bearer correct-horse" -d '{"count": 100, "duration": "5m"}' \\
+  http://localhost:8000/api/test/trigger-errors
+```
 
 The count may be 1 to 10000, the duration 1 s to 1 h (`300s`, `5m`, `1h`), and together at most 100 a
 second. The answer, 202, comes at once: what will be done, whether that lifts the share of errors of 5

@@ -1,4 +1,5 @@
-"""What the gateway tells of itself, under the OpenTelemetry Collector's own names.
+"""What is told of the way itself: by the gateway, under the OpenTelemetry Collector's own names, and
+by who tries the way with a test alert.
 
 Source: https://opentelemetry.io/docs/collector/internal-telemetry/. Backends may know the counters
 with or without `_total`, as the collector's version has it.
@@ -35,6 +36,13 @@ QUEUE_SIZE = Metric(
 QUEUE_CAPACITY = Metric(
     "otelcol_exporter_queue_capacity", "pipeline", "gauge", "1", "Room of the queue",
     _EXPORTER, hosts="by host",
+)  # fmt: skip
+
+# `otel-accubooks test-alert` sends it, and nobody else: each run under a number of its own.
+TEST = "test"
+TEST_ALERT = Metric(
+    "otel_accubooks_test_alert", "pipeline", "gauge", "1", "1 while a test alert is to fire, else 0",
+    (Label(TEST),), across="max", hosts="max",
 )  # fmt: skip
 
 PIPELINE: dict[str, Metric] = {

@@ -225,7 +225,10 @@ RUNBOOKS: dict[str, Runbook] = {
             "The failed jobs' exceptions: `rq info`, the failed registry, or the worker's log.",
             "Are workers killed (out of memory, time limit)? Then durations end at the limit.",
         ),
-        (_LAST_RELEASE, "Requeue what failed once the cause is gone: `rq requeue --all`."),
+        (
+            _LAST_RELEASE,
+            "Requeue what failed once the cause is gone: `rq requeue --all --queue <queue>`.",
+        ),
         _ENGINEERING,
     ),
     "RequestRateUnusual": Runbook(
@@ -334,6 +337,15 @@ RUNBOOKS: dict[str, Runbook] = {
         ("Which tier, which limit; since when?",),
         ("A decision on the tier's limits or on its price.",),
         _PRODUCT,
+    ),
+    "TestAlert": Runbook(
+        "Nothing is wrong. Somebody tries with `otel-accubooks test-alert` whether alerts reach you.",
+        (
+            "Were you told by each channel of yours? The number of the test is in every notification.",
+            "Did nobody start a test? Whoever can send metrics to the gateway can: ask around.",
+        ),
+        ("Nothing to do: it ends by itself within minutes, whatever becomes of who started it.",),
+        _PLATFORM,
     ),
     "Watchdog": Runbook(
         "This alert always fires. It is its silence that matters: then no alert can reach anybody.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from otel_accubooks.contract.alert import Channel
+
 # "unseen": it was handed over, and nobody can tell from here whether it arrived.
 State = Literal["arrived", "missing", "unseen"]
 
@@ -13,10 +15,12 @@ State = Literal["arrived", "missing", "unseen"]
 class Hop:
     """Where a test alert came by, `seconds` after it began; None where it was not seen there.
 
-    `said` is one line: how it was seen, or what was expected and what to do.
+    `said` is one line: how it was seen, or what was expected and what to do. `channel` is that of the
+    contract, where the station is people's end of one.
     """
 
     name: str
     state: State
     said: str
     seconds: float | None = None
+    channel: Channel | None = None

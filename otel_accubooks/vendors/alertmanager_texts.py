@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from string import Template
 
+from otel_accubooks.contract.pipeline import TEST
 from otel_accubooks.vendors.promql import SERVICE
 
 _TIME = '.UTC.Format "2006-01-02 15:04:05"'
@@ -28,11 +29,12 @@ _PARTS = {
 
 
 def _filled(template: str, **parts: str) -> str:
-    return Template(template).substitute(_PARTS, service=SERVICE, **parts)
+    return Template(template).substitute(_PARTS, service=SERVICE, test=TEST, **parts)
 
 
 HEADLINE = _filled(
     "{{ .CommonLabels.severity }} {{ .CommonLabels.alertname }}"
+    "{{ with .CommonLabels.$test }} {{ . }}{{ end }}"
     "{{ with .CommonLabels.$service }} of {{ . }}{{ end }}: {{ .CommonAnnotations.summary }}"
 )
 TITLE = (

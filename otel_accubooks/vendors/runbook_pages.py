@@ -17,7 +17,7 @@ def page(alert: Alert) -> str:
         "",
         f"{alert.summary}.",
         "",
-        *_facts(alert),
+        *facts(alert),
         "",
         "## What it means",
         "",
@@ -37,12 +37,19 @@ def page(alert: Alert) -> str:
         "",
         "## What the alert asks",
         "",
-        *(f"    {promql(condition.query)}" for condition in alert.conditions),
+        *queries(alert),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _facts(alert: Alert) -> list[str]:
+def queries(alert: Alert) -> list[str]:
+    """What Prometheus is asked for it, as a block for each of its conditions."""
+    asked = (promql(condition.query) for condition in alert.conditions)
+    return "\n\n".join(f"```promql\n{query}\n```" for query in asked).splitlines()
+
+
+def facts(alert: Alert) -> list[str]:
+    """Who is told, when it fires and when not, how soon somebody looks: a list in Markdown."""
     facts = [f"- severity {alert.severity}, told by {', '.join(alert.channels)}"]
     for condition in alert.conditions:
         facts.append(f"- fires when `{condition}` ({alert.unit}){_held(alert)}")

@@ -1,4 +1,4 @@
-"""Datadog's API as far as `apply` speaks to it, on this machine: as strict as its documentation.
+"""Datadog's API as far as it is spoken to, on this machine: as strict as its documentation.
 
 Monitors, dashboards, Synthetics tests and tag configurations are kept, and given back with what the real
 one adds: fields of its own, tags in lower case, numbers as floats, the newest first.
@@ -15,6 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.apply.datadog_points import Points, Refused
+from tests.apply.datadog_settings import Settings
 
 KEYS = {"DD-API-KEY": "api-key", "DD-APPLICATION-KEY": "app-key"}
 WHEN = "2026-11-22T22:00:00.000000+00:00"
@@ -50,12 +53,6 @@ METRIC_QUERY = re.compile(
 )
 
 
-class Refused(Exception):
-    def __init__(self, status: int, error: str) -> None:
-        super().__init__(error)
-        self.status = status
-
-
 class Account:
     """What is in it, and what was asked: (method, path) of each request."""
 
@@ -66,6 +63,8 @@ class Account:
         self.tags: dict[str, Any] = {}
         self.asked: list[tuple[str, str]] = []
         self.busy = 0  # so many requests are answered 429
+        self.points = Points()
+        self.settings = Settings()
         self._numbers = iter(range(1000, 10**9))
 
     @property
@@ -81,6 +80,25 @@ class Account:
             (r"/api/v1/synthetics/tests/delete()", self._delete_tests),
             (r"/api/v1/synthetics/tests(?:/api(?:/([a-z0-9-]+))?)?", self._test),
             (r"/api/v2/metrics/([a-z0-9_.]+)/tags", self._tags),
+            (r"/api/v1/validate()", lambda *_: {"valid": True}),
+            (r"/api/v1/query()", lambda _, __, ___, told: self.points.query(told)),
+            (
+                r"/api/v2/query/(timeseries|scalar)",
+                lambda _, kind, told, __: self.points.formulas(kind, told),
+            ),
+            (r"/api/v1/monitor/search()", self._search_monitors),
+            (r"/api/v2/events/search()", lambda *_: {"data": [], "meta": {"page": {}}}),
+            (r"/api/v1/integration/(.+)", lambda _, path, *__: self.settings.integration(path)),
+            (r"/api/v2/integration/(opsgenie/services)", lambda *_: self.settings.opsgenie()),
+            (
+                r"/api/v2/dashboard/([a-z0-9-]+)/shared",
+                lambda _, name, *__: self.settings.shares(name),
+            ),
+            (
+                r"/api/v2/restriction_policy/dashboard:([a-z0-9-]+)",
+                lambda _, name, *__: self.settings.policy(name),
+            ),
+            (r"/api/v2/team()", lambda *_: self.settings.team_list()),
         ):
             if found := re.fullmatch(pattern, split.path):
                 return handle(method, found[1], body, asked)
@@ -107,6 +125,11 @@ class Account:
         self._check_monitor(body)
         self.monitors[identity] = _as_monitor(body, identity)
         return self.monitors[identity]
+
+    def _search_monitors(self, _: str, __: str, ___: Any, asked: dict[str, str]) -> Any:
+        (tag,) = re.findall(r'tag:"([^"]+)"', asked["query"])
+        found = [one for one in self.monitors.values() if tag in one["tags"]]
+        return {"monitors": found, "metadata": {"total_count": len(found), "page": 0}}
 
     def _composites(self) -> list[Any]:
         return [one for one in self.monitors.values() if one["type"] == "composite"]

@@ -1,24 +1,31 @@
 """An HTTP server that answers as Grafana's documentation says, and refuses what Grafana refuses.
 
-Folders, permissions, teams, dashboards, search and public dashboards, as far as they are used.
+Folders, permissions, teams, dashboards, search, public dashboards and queries, as far as they are used;
+what is asked of a data source is asked of the Prometheus behind it.
 https://grafana.com/docs/grafana/latest/developers/http_api/
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
+import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
+
 Json = dict[str, Any]
 TOKEN = "glsa_test"
 UID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 PERMISSIONS = {1, 2, 4}
+PROMETHEUS = httpx.Client(trust_env=False, timeout=10)
 
 
 class Refusal(Exception):
@@ -41,7 +48,11 @@ def only(body: Json, *names: str) -> None:
 
 @dataclass
 class GrafanaServer:
-    """What a Grafana knows. `writes` are the requests that changed something."""
+    """What a Grafana knows. `writes` are the requests that changed something.
+
+    `prometheus` has the address behind each data source by its uid, `members` how many are in a team,
+    `team_tokens` the team of a token that is no administrator's.
+    """
 
     data_sources: list[Json] = field(default_factory=list)
     teams: dict[int, str] = field(default_factory=dict)
@@ -50,6 +61,12 @@ class GrafanaServer:
     boards: dict[str, Json] = field(default_factory=dict)
     public: dict[str, Json] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
+    prometheus: dict[str, str] = field(default_factory=dict)
+    members: dict[str, int] = field(default_factory=dict)
+    team_tokens: dict[str, str] = field(default_factory=dict)
+    board_permissions: dict[str, list[Json]] = field(default_factory=dict)
+    anonymous: bool = False
+    least_refresh: str = "5s"
 
     def add_data_source(self, uid: str, kind: str = "prometheus", *, default: bool = False) -> None:
         self.data_sources.append(
@@ -71,7 +88,7 @@ class GrafanaServer:
 
     def search_teams(self, asked: Json) -> Any:
         found = [
-            {"id": number, "name": name, "orgId": 1}
+            {"id": number, "name": name, "orgId": 1, "memberCount": self.members.get(name, 0)}
             for number, name in self.teams.items()
             if "name" not in asked or asked["name"] == name
         ]
@@ -133,6 +150,59 @@ class GrafanaServer:
         need(uid in self.boards, 404, "Dashboard not found", status="not-found")
         return self.boards[uid]
 
+    def get_board_permissions(self, _: Json, uid: str) -> Any:
+        """Those of its folder, and its own."""
+        folder = self.get_board({}, uid)["meta"]["folderUid"]
+        above = [{**item, "inherited": True} for item in self.get_permissions({}, folder)]
+        return above + self.board_permissions.get(uid, [])
+
+    def get_settings(self, _: Json) -> Any:
+        return {"buildInfo": {"version": "11.4.0"}, "minRefreshInterval": self.least_refresh}
+
+    def get_health(self, _: Json, uid: str) -> Any:
+        try:
+            PROMETHEUS.get(f"{self.prometheus[uid]}/api/v1/query?query=1").raise_for_status()
+        except httpx.HTTPError as error:
+            raise Refusal(400, f"Get {self.prometheus[uid]}: {error}", status="ERROR") from error
+        return {"message": "Successfully queried the Prometheus API.", "status": "OK"}
+
+    def query(self, body: Json) -> Any:
+        """Data frames, as the Prometheus data source makes them."""
+        only(body, "queries", "from", "to")
+        need(bool(body["queries"]), 400, "no queries found")
+        start, end = _moment(body["from"]), _moment(body["to"])
+        results = {
+            one["refId"]: _asked(self.prometheus[one["datasource"]["uid"]], one, start, end)
+            for one in body["queries"]
+        }
+        wrong = [one for one in results.values() if "error" in one]
+        if wrong:
+            refusal = Refusal(400, "")
+            refusal.body = {"results": results}
+            raise refusal
+        return {"results": results}
+
+    def get_public_board(self, _: Json, token: str) -> Any:
+        (uid,) = [u for u, one in self.public.items() if one["accessToken"] == token] or [""]
+        need(bool(uid) and self.public[uid]["isEnabled"], 404, "Public dashboard not found")
+        return {**self.boards[uid], "meta": {"publicDashboardEnabled": True}}
+
+    def query_public(self, body: Json, token: str, number: str) -> Any:
+        only(body, "intervalMs", "maxDataPoints", "timeRange", "queryCachingTTL")
+        board = self.get_public_board({}, token)["dashboard"]
+        (panel,) = [one for one in board["panels"] if one["id"] == int(number)]
+        return self.query({"queries": panel["targets"], **board["time"]})
+
+    def may_see(self, uid: str, token: str | None) -> bool:
+        """Whether somebody who is no administrator may look at a dashboard."""
+        if token not in self.team_tokens:
+            return token is None and self.anonymous
+        team = self.team_tokens[token]
+        return any(
+            item.get("role") == "Viewer" or item.get("team") == team
+            for item in self.get_board_permissions({}, uid)
+        )
+
     def save_board(self, body: Json) -> Any:
         only(body, "dashboard", "folderUid", "message", "overwrite")
         told, folder = body["dashboard"], body.get("folderUid", "")
@@ -174,7 +244,11 @@ class GrafanaServer:
     def create_public(self, body: Json, uid: str) -> Any:
         self._check_sharing(body, uid)
         need(uid not in self.public, 400, "Dashboard has public dashboard already")
-        self.public[uid] = {"uid": f"pub-{uid}", "accessToken": "0" * 32, **body}
+        self.public[uid] = {
+            "uid": f"pub-{uid}",
+            "accessToken": uuid.uuid5(uuid.NAMESPACE_URL, uid).hex,
+            **body,
+        }
         return self.public[uid]
 
     def update_public(self, body: Json, uid: str, public_uid: str) -> Any:
@@ -189,9 +263,63 @@ class GrafanaServer:
         need(not variables, 400, "Public dashboard has template variables")
 
 
+def _moment(told: str) -> float:
+    """now, now-1h or milliseconds, as Unix seconds."""
+    found = re.fullmatch(r"now(?:-(\d+)([smhd]))?", told)
+    if found is None:
+        return int(told) / 1000
+    return (
+        time.time() - int(found[1] or 0) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2] or "s"]
+    )
+
+
+def _asked(address: str, target: Json, start: float, end: float) -> Json:
+    asked: Json = {"query": target["expr"], "time": end}
+    path = "query"
+    if target.get("range"):
+        asked = {"query": target["expr"], "start": start, "end": end, "step": 15}
+        path = "query_range"
+    try:
+        answer = PROMETHEUS.get(f"{address}/api/v1/{path}", params=asked).json()
+    except httpx.HTTPError as error:
+        return {"error": f"Post {address}: {error}", "errorSource": "downstream", "status": 502}
+    if answer["status"] != "success":
+        told = f"{answer['errorType']}: {answer['error']}"
+        return {"error": told, "errorSource": "downstream", "status": 400}
+    return {"status": 200, "frames": [_frame(row) for row in answer["data"]["result"]]}
+
+
+def _frame(row: Json) -> Json:
+    points = row.get("values") or [row["value"]]
+    values = [float(value) for _, value in points]
+    numbers = [value if math.isfinite(value) else None for value in values]
+    odd = [place for place, value in enumerate(values) if math.isnan(value)]
+    fields = [
+        {"name": "Time", "type": "time", "typeInfo": {"frame": "time.Time"}},
+        {
+            "name": "Value",
+            "type": "number",
+            "typeInfo": {"frame": "float64"},
+            "labels": row["metric"],
+        },
+    ]
+    data: Json = {"values": [[round(1000 * float(t)) for t, _ in points], numbers]}
+    if odd:
+        data["entities"] = [None, {"NaN": odd}]
+    return {"schema": {"meta": {"type": "timeseries-multi"}, "fields": fields}, "data": data}
+
+
 Route = Callable[..., Any]
+# Answered to whoever asks.
+OPEN: list[tuple[str, str, Route]] = [
+    ("GET", r"/api/public/dashboards/(\w+)", GrafanaServer.get_public_board),
+    ("POST", r"/api/public/dashboards/(\w+)/panels/(\d+)/query", GrafanaServer.query_public),
+]
 ROUTES: list[tuple[str, str, Route]] = [
     ("GET", r"/api/datasources", GrafanaServer.get_datasources),
+    ("GET", r"/api/datasources/uid/([^/]+)/health", GrafanaServer.get_health),
+    ("POST", r"/api/ds/query", GrafanaServer.query),
+    ("GET", r"/api/frontend/settings", GrafanaServer.get_settings),
     ("GET", r"/api/teams/search", GrafanaServer.search_teams),
     ("POST", r"/api/teams", GrafanaServer.create_team),
     ("GET", r"/api/folders/([^/]+)", GrafanaServer.get_folder),
@@ -200,6 +328,7 @@ ROUTES: list[tuple[str, str, Route]] = [
     ("GET", r"/api/folders/([^/]+)/permissions", GrafanaServer.get_permissions),
     ("POST", r"/api/folders/([^/]+)/permissions", GrafanaServer.set_permissions),
     ("GET", r"/api/dashboards/uid/([^/]+)", GrafanaServer.get_board),
+    ("GET", r"/api/dashboards/uid/([^/]+)/permissions", GrafanaServer.get_board_permissions),
     ("POST", r"/api/dashboards/db", GrafanaServer.save_board),
     ("DELETE", r"/api/dashboards/uid/([^/]+)", GrafanaServer.delete_board),
     ("GET", r"/api/search", GrafanaServer.search),
@@ -248,20 +377,33 @@ def _handler(grafana: GrafanaServer) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(answer)
 
         def _asked(self, body: Json | None) -> Any:
-            authorized = self.headers.get("authorization") == f"Bearer {TOKEN}"
-            need(authorized, 401, "Unauthorized", messageId="api-key.invalid")
             url = urlsplit(self.path)
-            for method, pattern, route in ROUTES:
+            routes = OPEN if url.path.startswith("/api/public/") else ROUTES
+            if routes is ROUTES:
+                self._check_rights(url.path)
+            for method, pattern, route in routes:
                 found = re.fullmatch(pattern, url.path)
                 if method == self.command and found:
                     reads = method == "GET"
                     need(reads or method == "DELETE" or body is not None, 400, "bad request data")
                     told = dict(parse_qsl(url.query)) if reads else body or {}
                     answer = route(grafana, told, *found.groups())
-                    if not reads:
+                    if not reads and not url.path.endswith("/query"):
                         grafana.writes.append(f"{method} {url.path}")
                     return answer
             raise Refusal(404, "Not found")
+
+        def _check_rights(self, path: str) -> None:
+            told = self.headers.get("authorization")
+            token = told.removeprefix("Bearer ") if told else None
+            if token == TOKEN:
+                return
+            board = re.fullmatch(r"/api/dashboards/uid/([^/]+)", path)
+            if board and board[1] in grafana.boards and grafana.may_see(board[1], token):
+                return
+            known = token in grafana.team_tokens
+            need(known, 401, "Unauthorized", messageId="api-key.invalid")
+            raise Refusal(403, "You'll need additional permissions to perform this action")
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
 

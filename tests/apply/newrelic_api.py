@@ -1,4 +1,4 @@
-"""NerdGraph as far as `apply` speaks to it, on this machine: documents and variables are judged by a
+"""NerdGraph as far as it is spoken to, on this machine: documents and variables are judged by a
 GraphQL engine against an excerpt of the schema, values by the limits that New Relic documents.
 
 Objects are kept, and given back with what the real one adds: fields of its own, defaults, pages of a few.
@@ -12,10 +12,19 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from typing import Any
 
-from graphql import GraphQLError, graphql_sync
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    execute_sync,
+    parse,
+    validate,
+)  # fmt: skip
+from newrelic_points import Points
 from newrelic_schema import RAW, SCHEMA, condition_refusals, refusals
 
 KEY = "NRAK-TEST"
@@ -36,6 +45,8 @@ class Account:
         self.dashboards: dict[str, dict[str, Any]] = {}
         self.monitors: dict[str, dict[str, Any]] = {}
         self.slack = {"alerts": "C01", "alerts-info": "C02", "other-alerts": "C03"}
+        self.muting: list[dict[str, Any]] = []
+        self.points = Points()
         self.mutations: list[str] = []
         self.refuse: dict[str, str] = {}  # of a mutation's name: an error inside its answer
 
@@ -72,7 +83,9 @@ class _Root:
         a = self.account
         return {
             "id": ACCOUNT,
+            "nrql": lambda _, query, **_k: {"results": a.points.answer(query), "nrql": query},
             "alerts": {
+                "mutingRules": a.muting,
                 "policiesSearch": lambda _, cursor=None, **_k: _paged(
                     a.policies.values(), cursor, "policies"
                 ),
@@ -325,6 +338,15 @@ def _paged(rows: Any, cursor: str | None, name: str) -> dict[str, Any]:
     }
 
 
+@cache
+def _valid(text: str) -> DocumentNode:
+    """The document; each is judged once."""
+    document = parse(text)
+    for error in validate(SCHEMA, document):
+        raise error
+    return document
+
+
 @contextmanager
 def serving(account: Account) -> Iterator[str]:
     """NerdGraph over `account` on this machine; its address."""
@@ -343,7 +365,11 @@ def serving(account: Account) -> Iterator[str]:
                 error = {"message": account.refuse[operation[1]]}
                 self._answer(200, {"data": None, "errors": [error]})
                 return
-            done = graphql_sync(SCHEMA, body["query"], root, variable_values=body["variables"])
+            try:
+                document = _valid(body["query"])
+                done = execute_sync(SCHEMA, document, root, variable_values=body["variables"])
+            except GraphQLError as error:
+                done = ExecutionResult(None, [error])
             self._answer(200, done.formatted)
 
         def _answer(self, status: int, content: Any) -> None:

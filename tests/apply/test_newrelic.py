@@ -78,11 +78,11 @@ def test_an_empty_account_gets_everything(api: Api, account: Account) -> None:
     assert Counter(change.kind for change in done) == {
         "check": 1,
         "dashboard": len(DASHBOARDS),
-        "policy": 5,
+        "policy": 6,
         "condition": sum(len(alert.conditions) for alert in ALERTS),
         "destination": 3,
-        "channel": 9,
-        "workflow": 6,
+        "channel": 14,
+        "workflow": 7,
     }
     names = {one["name"].split(" ")[0] for one in account.conditions.values()}
     assert names == {alert.name for alert in ALERTS}
@@ -181,10 +181,14 @@ def test_another_phone_is_another_channel(api: Api, account: Account) -> None:
     account.add("destinations", name="accubooks", type="WEBHOOK", properties=[], active=True)
     found = acted(applied(api, replace(TO, phone="opsgenie")))
     assert found == {
-        "create channel": ["otel-accubooks P0: phone by WEBHOOK accubooks"],
-        "update workflow": ["otel-accubooks P0"],
+        "create channel": [
+            "otel-accubooks P0: phone by WEBHOOK accubooks",
+            "otel-accubooks test: phone by WEBHOOK accubooks",
+        ],
+        "update workflow": ["otel-accubooks P0", "otel-accubooks test"],
         "delete channel": [
-            "otel-accubooks P0: phone by PAGERDUTY_SERVICE_INTEGRATION accubooks"
+            "otel-accubooks P0: phone by PAGERDUTY_SERVICE_INTEGRATION accubooks",
+            "otel-accubooks test: phone by PAGERDUTY_SERVICE_INTEGRATION accubooks",
         ],
     }  # fmt: skip
 

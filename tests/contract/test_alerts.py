@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
-from otel_accubooks.contract.alert import Alert
+from otel_accubooks.contract.alert import Alert, Channel
 from otel_accubooks.contract.alerts import ALERTS, BY_NAME
 from otel_accubooks.contract.metrics import BY_NAME as METRICS
 from otel_accubooks.contract.pipeline import PIPELINE
@@ -17,12 +18,12 @@ from otel_accubooks.contract.query import INSTANCE, Series, series_of
 EACH = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 
 
-def test_there_are_thirty_two() -> None:
-    """Five wake somebody up; one only says that alerting is alive."""
+def test_there_are_thirty_two_and_a_test() -> None:
+    """Five wake somebody up; one only says that alerting is alive, one is fired on demand."""
     assert Counter(alert.severity for alert in ALERTS) == {
-        "P0": 5, "P1": 8, "P2": 14, "P3": 4, "none": 1,
+        "P0": 5, "P1": 8, "P2": 14, "P3": 4, "none": 1, "test": 1,
     }  # fmt: skip
-    assert len(BY_NAME) == 32
+    assert len(BY_NAME) == 32 + 1
 
 
 @EACH
@@ -76,6 +77,11 @@ def test_channels_follow_severity() -> None:
     assert BY_NAME["HighErrorRate"].channels == ("phone", "email", "slack")
     assert BY_NAME["DataIntegrityIssue"].channels == ("phone", "email", "slack", "escalation")
     assert BY_NAME["NoActiveUsers"].channels == ("info",)
+
+
+def test_a_test_alert_is_told_wherever_people_are() -> None:
+    """Every channel but the heartbeat, which is no person's."""
+    assert set(BY_NAME["TestAlert"].channels) == set(get_args(Channel)) - {"heartbeat"}
 
 
 def test_a_condition_reads_as_a_sentence() -> None:

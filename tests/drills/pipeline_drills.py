@@ -10,6 +10,11 @@ from pathlib import Path
 from drill import Cause, Drill, Seen, row, run
 from stand import HEARTBEAT, PATIENCE_SECONDS, Stand
 
+from otel_accubooks.servers.settings import Servers
+from otel_accubooks.stack.deployment import SERVICE
+from otel_accubooks.trial.sending import Sender
+from otel_accubooks.trial.station import Trial
+
 STAND = {"backends": ("prometheus", "datadog")}
 GATEWAY = "otel-gateway"  # the name of the scrape job
 FAILING = "TelemetryPipelineFailing"
@@ -68,7 +73,23 @@ def gateway_away(stand: Stand) -> Iterator[None]:
         stand.deployment.gateway.start()
 
 
+@contextmanager
+def tested(stand: Stand) -> Iterator[None]:
+    """Somebody tries whether alerts arrive."""
+    servers = Servers(
+        service=SERVICE, gateway=f"http://127.0.0.1:{stand.deployment.ports.otlp_http}"
+    )
+    sender = Sender(servers, Trial(), {})
+    assert sender.send(1).taken
+    try:
+        yield
+    finally:
+        assert sender.send(0).taken
+        sender.close()
+
+
 DRILLS = [
+    Drill("TestAlert", "none: somebody tries whether alerts arrive", tested),
     Drill(FAILING, "the gateway is killed", gateway_away, service=GATEWAY),
     Drill(
         FAILING,

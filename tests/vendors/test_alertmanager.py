@@ -13,7 +13,7 @@ import yaml
 
 from otel_accubooks.contract.alert import CHANNELS
 from otel_accubooks.contract.alerts import ALERTS, BY_NAME
-from otel_accubooks.stack.files import REPOSITORY
+from otel_accubooks.stack.files import PROMETHEUS, REPOSITORY
 from otel_accubooks.vendors.addresses import Addresses, Phone
 from otel_accubooks.vendors.alertmanager import PACES, configuration
 from otel_accubooks.vendors.promql import duration
@@ -59,6 +59,22 @@ def test_amtool_takes_it(phone: Phone, tmp_path: Path) -> None:
 def test_a_severity_has_its_receiver(severity: str, receiver: str, written: Path) -> None:
     told = amtool("config", "routes", "test", f"--config.file={written}", f"severity={severity}")
     assert told.strip() == receiver
+
+
+def test_a_test_alert_goes_to_those_who_tell_real_ones(written: Path) -> None:
+    """So that it tries their secrets and addresses; between them they have every channel."""
+    told = amtool("config", "routes", "test", f"--config.file={written}", "severity=test")
+    assert told.strip() == "P0,P3,escalation"
+
+
+def test_two_tests_are_two_notifications() -> None:
+    """They are told apart by their numbers; nothing else is grouped so."""
+    grouped = {
+        route["receiver"]
+        for route in configuration(TO)["route"]["routes"]
+        if "test" in route.get("group_by", ())
+    }
+    assert grouped == {"P0", "P3", "escalation"}
 
 
 def test_data_integrity_goes_up_too(written: Path) -> None:
@@ -128,6 +144,18 @@ def test_the_heartbeat_beats_between_two_looks() -> None:
     assert pace.again % pace.changes > 0
 
 
+def test_no_group_is_looked_at_while_prometheus_evaluates() -> None:
+    """What has just changed for one of two Alertmanagers, and not yet for the other, is told by both."""
+    (interval,) = {
+        int(yaml.safe_load(path.read_text())["global"]["evaluation_interval"].removesuffix("s"))
+        for path in PROMETHEUS.glob("prometheus*.yml")
+    }
+    for pace in PACES.values():
+        looks = {(pace.gathered + turn * pace.changes) % interval for turn in range(interval)}
+        assert min(looks) >= 1
+        assert max(looks) <= interval - 1
+
+
 def test_what_is_urgent_is_told_first() -> None:
     """P0 within 5 s; and the less urgent, the later, and the more rarely again."""
     paces = [PACES[severity] for severity in ("P0", "P1", "P2", "P3")]
@@ -147,8 +175,8 @@ def test_the_info_channel_has_a_webhook_of_its_own() -> None:
 
 
 def test_the_page_says_who_is_told() -> None:
-    """The table of docs/alerting.md is that of the contract and of the configuration."""
-    page = (REPOSITORY / "docs" / "alerting.md").read_text()
+    """The table of docs/alerts.md is that of the contract and of the configuration."""
+    page = (REPOSITORY / "docs" / "alerts.md").read_text()
     for severity, pace in PACES.items():
         names = ", ".join(alert.name for alert in ALERTS if alert.severity == severity)
         times = " | ".join(map(duration, (pace.gathered, pace.changes, pace.again)))

@@ -101,7 +101,7 @@ def test_the_message_says_what_and_where_to_read_on(alert: Alert) -> None:
 @EVERY_ALERT
 def test_its_priority_is_its_severity(alert: Alert) -> None:
     """Datadog's begin with 1."""
-    expected = {"P0": 1, "P1": 2, "P2": 3, "P3": 4, "none": 5}[alert.severity]
+    expected = {"P0": 1, "P1": 2, "P2": 3, "P3": 4, "test": 5, "none": 5}[alert.severity]
     for one in notifying(alert):
         assert expected in (one.get("priority"), one["options"].get("monitor_priority"))
 
@@ -153,7 +153,11 @@ def test_it_looks_back_as_long_as_it_has_to_hold(alert: Alert) -> None:
         lasts = isinstance(query, Last) or (
             isinstance(query, Quotient) and isinstance(query.dividend, Last)
         )
-        if lasts:
+        if lasts and not alert.hold:
+            # One point fires it.
+            assert one["query"].startswith("max(last_1m)")
+            assert one["options"]["require_full_window"] is False
+        elif lasts:
             worst = "min" if voice.condition.comparison == ">" else "max"
             assert one["query"].startswith(f"{worst}(last_")
             assert minutes(one["query"]) * 60 == alert.hold

@@ -118,7 +118,11 @@ def _quantile(query: Quantile, condition: Condition, hold: float) -> Asked:
 
 
 def _gauge(query: Last, condition: Condition, hold: float) -> Asked:
-    return _held(q.scaled(query.scale, q.last(query, _by(query.by))), condition, hold)
+    expression = q.scaled(query.scale, q.last(query, _by(query.by)))
+    if not hold and condition.comparison == ">":
+        # One point is enough; a minute is the shortest window.
+        return Asked("max($)", MINUTE, expression, ">", condition.threshold)
+    return _held(expression, condition, hold)
 
 
 def _held(expression: str, condition: Condition, hold: float) -> Asked:
