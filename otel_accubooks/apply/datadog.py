@@ -58,7 +58,7 @@ class _Account:
             if one.get("type") != "synthetics alert"
         )  # fmt: skip
         self._checks = _by_key(_tests(api))
-        self._dashboards = _dashboards(api)
+        self._dashboards = our_dashboards(api)
         self._wanted: set[tuple[str, str]] = set()
         self._numbers = {
             name: one["id"]
@@ -208,8 +208,8 @@ def _tests(api: Api) -> Iterator[Any]:
         page += 1
 
 
-def _dashboards(api: Api) -> dict[str, str]:
-    """Id by name of ours."""
+def our_dashboards(api: Api) -> dict[str, str]:
+    """Id by name of ours. Raises ApiError."""
     ours: dict[str, str] = {}
     start = 0
     while True:

@@ -39,7 +39,7 @@ def changes(api: Api, to: Addresses, *, public: bool = False) -> Iterator[Change
     With `public`, the public dashboards are shared with everybody who has their address; without
     it, what is shared stays so. Raises ApiError.
     """
-    wanted = dashboards(to, _data_source(api))
+    wanted = dashboards(to, data_source(api))
     for team in dict.fromkeys(team for f in FOLDERS if not f.public for team in f.teams):
         yield _team(api, team)
     for folder in FOLDERS:
@@ -52,8 +52,8 @@ def changes(api: Api, to: Addresses, *, public: bool = False) -> Iterator[Change
     yield from _no_longer_ours(api, wanted)
 
 
-def _data_source(api: Api) -> str:
-    """The uid of the Prometheus that a dashboard without variables asks."""
+def data_source(api: Api) -> str:
+    """The uid of the Prometheus that a dashboard without variables asks. Raises ApiError."""
     known = [one for one in api.ask("GET", "/api/datasources") if one["type"] == "prometheus"]
     chosen = (
         [one for one in known if one["uid"] == DATA_SOURCE_UID]

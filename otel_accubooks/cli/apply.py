@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 
 import click
 
+from otel_accubooks.apply import accounts
 from otel_accubooks.apply.change import Change
 from otel_accubooks.servers.api import Api, ApiError
 from otel_accubooks.vendors.addresses import Addresses
 
 _DONE = {"create": "created", "update": "updated", "delete": "deleted", "keep": "as they should be"}
 _COLOURS = {"+": "green", "-": "red"}
-_NEW_RELIC = {"US": "https://api.newrelic.com", "EU": "https://api.eu.newrelic.com"}
 
 Plan = tuple[Api, Iterator[Change]]
 
@@ -22,7 +21,11 @@ Plan = tuple[Api, Iterator[Change]]
 def run(backend: str, to: Addresses, *, url: str | None, dry_run: bool, public: bool) -> int:
     """Carries the changes out, or shows them; 0 only if each of them went well."""
     plans = {"datadog": _datadog, "newrelic": _newrelic}
-    api, changes = _grafana(to, url, public) if backend == "grafana" else plans[backend](to, url)
+    try:
+        plan = _grafana(to, url, public) if backend == "grafana" else plans[backend](to, url)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    api, changes = plan
     counts: Counter[str] = Counter()
     try:
         for change in changes:
@@ -55,38 +58,19 @@ def _carry_out(change: Change, *, dry_run: bool) -> str:
 def _grafana(to: Addresses, url: str | None, public: bool) -> Plan:
     from otel_accubooks.apply.grafana import changes
 
-    address = url or os.environ.get("GRAFANA_URL") or "http://127.0.0.1:3000"
-    api = Api(address, {"Authorization": f"Bearer {_given('grafana', 'GRAFANA_TOKEN')}"})
+    api = accounts.grafana(url)
     return api, changes(api, to, public=public)
 
 
 def _datadog(to: Addresses, url: str | None) -> Plan:
     from otel_accubooks.apply.datadog import changes
 
-    site = os.environ.get("DD_SITE") or "datadoghq.com"
-    keys = {
-        "DD-API-KEY": _given("datadog", "DD_API_KEY"),
-        "DD-APPLICATION-KEY": _given("datadog", "DD_APP_KEY"),
-    }
-    api = Api(url or f"https://api.{site}", keys)
+    api = accounts.datadog(url)
     return api, changes(api, to)
 
 
 def _newrelic(to: Addresses, url: str | None) -> Plan:
     from otel_accubooks.apply.newrelic import changes
 
-    account = _given("newrelic", "NEW_RELIC_ACCOUNT_ID")
-    if not account.isdecimal():
-        raise click.ClickException(f"NEW_RELIC_ACCOUNT_ID is {account!r}: expected a number")
-    region = (os.environ.get("NEW_RELIC_REGION") or "US").upper()
-    if region not in _NEW_RELIC:
-        raise click.ClickException(f"NEW_RELIC_REGION is {region!r}: expected US or EU")
-    api = Api(url or _NEW_RELIC[region], {"API-Key": _given("newrelic", "NEW_RELIC_API_KEY")})
-    return api, changes(api, to, int(account))
-
-
-def _given(backend: str, name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        raise click.ClickException(f"{name} is not set; docs/{backend}.md says where it comes from")
-    return value
+    api, account = accounts.newrelic(url)
+    return api, changes(api, to, account)

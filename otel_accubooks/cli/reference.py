@@ -6,15 +6,19 @@ import inspect
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
+from otel_accubooks.cli.commands_page import commands_page
 from otel_accubooks.contract import endpoints
 from otel_accubooks.contract.endpoints import ENDPOINTS, Endpoint
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.contract.metrics import METRICS
+from otel_accubooks.doctor import catalogue as doctor
 from otel_accubooks.launch import environment_variables
+from otel_accubooks.servers.settings import settings as servers
 from otel_accubooks.stack import kubernetes
 from otel_accubooks.stack.deployment import EXAMPLE
-from otel_accubooks.vendors import runbook_pages
+from otel_accubooks.vendors import alerts_page, panels_page, runbook_pages
 from otel_accubooks.vendors.addresses import read
 from otel_accubooks.vendors.datadog import differences as datadog
 from otel_accubooks.vendors.newrelic import differences as newrelic
@@ -87,7 +91,26 @@ def settings_page() -> str:
     lines = [_MADE, "# Settings", "", inspect.cleandoc(environment_variables.__doc__ or ""), ""]
     for name, text in _SETTING.findall(source):
         lines += [f"## {name}", "", text.strip(), ""]
+    lines += ["## Of the commands", "", inspect.cleandoc(_OF_SERVERS), "", *_servers()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+_OF_SERVERS = """
+Where `verify`, `doctor`, `test-alert` and `soak` find the servers of a deployment: by a flag, else by a
+variable of the environment, else in the table `[servers]` of `alerting.toml`. Tokens and passwords come
+from the environment alone.
+"""
+
+
+def _servers() -> list[str]:
+    lines = ["| in `[servers]` | variable | what | default |", "|---|---|---|---|"]
+    for one in servers():
+        default: Any = one.default
+        shown = default if isinstance(default, str) else ", ".join(default)
+        about, variable = one.metadata["help"], one.metadata["variable"]
+        told = f"`{shown}`" if shown else "none"
+        lines += [f"| `{one.name}` | `{variable}` | {about} | {told} |"]
+    return lines
 
 
 def rendered() -> dict[str, str]:
@@ -109,8 +132,12 @@ def generated() -> dict[str, str]:
     files = rendered()
     return {
         "docs/metrics.md": metrics_page(),
+        "docs/alerts.md": _MADE + alerts_page.page(),
+        "docs/panels.md": _MADE + panels_page.page(),
         "docs/endpoints.md": endpoints_page(),
         "docs/settings.md": settings_page(),
+        "docs/commands.md": _MADE + commands_page(),
+        "docs/doctor.md": _MADE + doctor.page(),
         **{f"docs/runbooks/{name}": _MADE + page for name, page in runbook_pages.pages().items()},
         "docs/datadog-alerts.md": _MADE + datadog.page(),
         "docs/newrelic-alerts.md": _MADE + newrelic.page(),

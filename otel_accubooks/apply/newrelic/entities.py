@@ -21,7 +21,7 @@ from otel_accubooks.vendors.newrelic.marks import TAG
 # Not all of a monitor can be asked for: of what it was made is in a tag of its own.
 DEFINITION = "otel-accubooks-definition"
 _MINUTES = {"EVERY_MINUTE": 1}
-_SEARCH = f"type IN ('DASHBOARD', 'MONITOR') AND tags.`{TAG[0]}` = '{TAG[1]}'"
+SEARCH = f"type IN ('DASHBOARD', 'MONITOR') AND tags.`{TAG[0]}` = '{TAG[1]}'"
 
 
 class Entities:
@@ -34,7 +34,7 @@ class Entities:
         self._there: dict[tuple[str, str], dict[str, Any]] = {}
         self._surplus: list[dict[str, Any]] = []
         path = "actor.entitySearch.results"
-        for one in graph.every(documents.OURS, path, "entities", query=_SEARCH):
+        for one in graph.every(documents.OURS, path, "entities", query=SEARCH):
             # The pages of a dashboard are entities too.
             if one["accountId"] == graph.account and not one.get("dashboardParentGuid"):
                 known = self._there.setdefault((one["type"], one["name"]), one)

@@ -1,0 +1,105 @@
+"""`otel-accubooks doctor`: what is wrong with a deployment, and the fix."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+
+from otel_accubooks.doctor.examination import Report, examine
+from otel_accubooks.doctor.finding import SEVERITIES, Finding
+from otel_accubooks.servers.settings import Servers
+from otel_accubooks.vendors.addresses import Addresses
+
+_COLOURS = {"wrong": "red", "suspicious": "yellow", "note": "cyan"}
+
+
+def run(
+    servers: Servers,
+    to: Addresses | None = None,
+    *,
+    pids: Sequence[int] = (),
+    as_json: bool = False,
+    wait_seconds: float = 30.0,
+) -> int:
+    """Examines the deployment, and says what is wrong: 0 if that is nothing but notes, else 1.
+
+    `to` knows the application's public address, where there is one. `wait_seconds` are given to what
+    was sent to arrive.
+    """
+    terminal = sys.stdout.isatty() and not as_json
+    # Not on a terminal there is no width to keep to: a line stays a line.
+    width = None if terminal else 10_000
+    console = Console(width=width, no_color=not terminal, highlight=False)
+    with console.status("looking") if terminal else _Quiet() as status:
+
+        def say(step: str) -> None:
+            if terminal:
+                status.update(f"looking at {step}")
+            elif not as_json:
+                print(f"looking at {step}", file=sys.stderr)
+
+        report = examine(
+            servers,
+            os.environ,
+            pids=pids,
+            application=to.application if to else "",
+            wait_seconds=wait_seconds,
+            say=say,
+        )
+    if as_json:
+        print(json.dumps(report.in_words(), indent=2))
+    else:
+        _show(console, report)
+    return 1 if report.ill else 0
+
+
+class _Quiet:
+    """In place of a spinner, where there is no terminal."""
+
+    def __enter__(self) -> _Quiet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, _: str) -> None:
+        """Nothing is shown."""
+
+
+def _show(console: Console, report: Report) -> None:
+    for finding in report.findings:
+        colour = _COLOURS[finding.kind.severity]
+        console.print(
+            f"[{colour}]{finding.kind.severity}[/] [bold]{finding.kind.id}[/]  "
+            f"{escape(finding.found)}{escape(_where(finding))}",
+            soft_wrap=True,
+        )
+        console.print(f"    expected: {escape(finding.kind.expected)}", soft_wrap=True)
+        console.print(f"    fix:      {escape(finding.fix)}", soft_wrap=True)
+    if report.findings:
+        console.print()
+    console.print("Looked at:", soft_wrap=True)
+    for line in report.looked:
+        console.print(f"  {escape(line)}", soft_wrap=True)
+    counts = [(s, sum(f.kind.severity == s for f in report.findings)) for s in SEVERITIES]
+    told = ", ".join(f"{number} {severity}" for severity, number in counts if number)
+    if report.ill:
+        console.print(f"[bold]{len(report.findings)} found[/]: {told}.", soft_wrap=True)
+    else:
+        notes = f" ({told})" if told else ""
+        console.print(f"[bold green]Nothing wrong found[/] in what is named above{notes}.")
+
+
+def _where(finding: Finding) -> str:
+    """The parts of its place that its words lack."""
+    parts = []
+    for name in ("pid", "command", "file", "address"):
+        value = finding.where.get(name)
+        if value is not None and str(value) not in finding.found:
+            parts.append(f"{name} {value}")
+    return f" [{', '.join(parts)}]" if parts else ""

@@ -1,0 +1,199 @@
+"""The gateway: whether it answers, takes what is sent with this token, and can hand it on."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from otel_accubooks.contract import pipeline
+from otel_accubooks.doctor.asking import Answer, ask
+from otel_accubooks.doctor.destinations import Destination, destinations
+from otel_accubooks.doctor.exporter import TOKEN, UNREACHABLE
+from otel_accubooks.doctor.finding import Finding, Kind
+from otel_accubooks.doctor.scene import Clock, Scene
+
+WRONG_PATH = Kind(
+    "gateway-wrong-path", "wrong",
+    "Something answers at the gateway's address, and takes no metrics there.",
+    "200 to a POST of /v1/metrics",
+    "correct OTEL_EXPORTER_OTLP_ENDPOINT: host and port of the gateway's OTLP over HTTP, without path",
+)  # fmt: skip
+NO_OTLP = Kind(
+    "not-an-otlp-port", "wrong",
+    "What answers at the gateway's address does not speak OTLP over HTTP.",
+    "the port for OTLP over HTTP, 4318 unless it was changed",
+    "correct the port in OTEL_EXPORTER_OTLP_ENDPOINT: 4318 is OTLP over HTTP, 4317 gRPC, 13133 "
+    "health, 8888 the gateway's own metrics",
+)  # fmt: skip
+TLS = Kind(
+    "tls-mismatch", "wrong",
+    "One side speaks TLS, and the other does not.",
+    "https:// where the gateway has a certificate, http:// where it has none",
+    "change http to https (or back) in OTEL_EXPORTER_OTLP_ENDPOINT",
+)  # fmt: skip
+CERTIFICATE = Kind(
+    "certificate-refused", "wrong",
+    "The gateway's certificate is not trusted.",
+    "a certificate for this name, by somebody who is trusted",
+    "name the file with its authority in OTEL_EXPORTER_OTLP_CERTIFICATE, or renew the certificate",
+)  # fmt: skip
+OVERLOADED = Kind(
+    "gateway-refuses-for-now", "wrong",
+    "The gateway takes nothing at the moment: its memory or its queue is full.",
+    "200 to each export",
+    "see whether its backend answers; give it more memory by GATEWAY_MEMORY_MIB",
+)  # fmt: skip
+REFUSES = Kind(
+    "gateway-refuses", "wrong",
+    "The gateway refuses what is sent.",
+    "200 to each export",
+    "read what it says, and its log",
+)  # fmt: skip
+CANNOT_HAND_ON = Kind(
+    "gateway-cannot-hand-on", "wrong",
+    "The gateway takes what it is sent, and cannot hand it on.",
+    "a backend that acknowledges, and an empty queue",
+    "correct the backend's address or key in the gateway's environment (the head of its file in "
+    "collector/backends/ says which), and read the gateway's log",
+)  # fmt: skip
+PROXY = Kind(
+    "proxy-between", "suspicious",
+    "Exports go through an HTTP proxy, and do not arrive.",
+    "the gateway's host in NO_PROXY",
+    "add the gateway's host to NO_PROXY, and restart the application",
+)  # fmt: skip
+
+GATEWAY_JOB = "otel-gateway"
+_FAILED = (pipeline.SEND_FAILED.name, pipeline.ENQUEUE_FAILED.name)
+_REFUSED = (pipeline.RECEIVER_REFUSED.name, pipeline.PROCESSOR_REFUSED.name)
+_LINE = re.compile(r"^(otelcol_\w+)(?:\{([^}]*)\})?\s+(\S+)", re.MULTILINE)
+_BY_STATUS = {
+    400: NO_OTLP,
+    404: WRONG_PATH,
+    405: WRONG_PATH,
+    415: NO_OTLP,
+    429: OVERLOADED,
+    503: OVERLOADED,
+}
+_PROTOBUF = {"content-type": "application/x-protobuf"}
+
+
+def check(scene: Scene) -> Iterator[Finding]:
+    """Every address to which something is sent."""
+    scene.destinations = destinations(
+        scene.processes.applications, scene.services, scene.servers.gateway, scene.environ
+    )
+    for to in scene.destinations:
+        if to.grpc:
+            found = _reached(to)
+        else:
+            answer = ask(
+                "POST", to.url, headers={**to.headers, **_PROTOBUF}, content=b"",
+                certificate=to.certificate, env=to.env,
+            )  # fmt: skip
+            if answer.apart is not None:
+                scene.clocks.append(Clock(f"the gateway at {to.base}", answer.apart))
+            found = judged(to, answer)
+        scene.looked.append(f"gateway {to.shown} ({'refused or silent' if found else 'answers'})")
+        if found is None:
+            scene.gateways.append(to)
+            continue
+        same = [f for f in scene.findings if f.kind is found.kind and to.base in f.found]
+        if not same:  # the exporter has said so itself
+            yield found
+        proxied = any(to.env.get(name) for name in ("http_proxy", "HTTP_PROXY", "HTTPS_PROXY"))
+        if proxied and found.kind in (UNREACHABLE, WRONG_PATH, REFUSES):
+            yield PROXY.found(f"{to.who} has an HTTP proxy in its environment", address=to.shown)
+
+
+def _reached(to: Destination) -> Finding | None:
+    parts = urlsplit(to.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=5).close()
+    except OSError as error:
+        return UNREACHABLE.found(f"{to.base} (gRPC): {error}", address=to.base)
+    return None
+
+
+def judged(to: Destination, answer: Answer) -> Finding | None:
+    """What an answer to an empty export says is wrong; None for a good one."""
+    where = {"address": to.shown, "service": to.who}
+    if answer.trouble:
+        kind = {
+            "certificate": CERTIFICATE, "tls": TLS, "protocol": NO_OTLP, "address": WRONG_PATH,
+        }.get(answer.trouble, UNREACHABLE)  # fmt: skip
+        named = {"name": "no such name: ", "timeout": "no answer in 5 s: "}.get(answer.trouble, "")
+        return kind.found(f"{to.shown}: {named}{answer.said}", **where)
+    return _refusal(to, answer, where)
+
+
+def _refusal(to: Destination, answer: Answer, where: dict[str, str]) -> Finding | None:
+    said = f"{to.shown} answers {answer.status} {answer.text.strip()[:200]}"
+    content = (answer.headers or {}).get("content-type", "")
+    if answer.status == 200:
+        otlp = "protobuf" in content or "json" in content
+        return None if otlp or not answer.text else NO_OTLP.found(f"{said} ({content})", **where)
+    if answer.status in (401, 403):
+        shows = "with" if to.headers else "without"
+        return TOKEN.found(f"{said}, to {to.who} {shows} a token", **where)
+    if answer.status == 400 and "https" in answer.text.lower():
+        return TLS.found(said, **where)
+    kind = _BY_STATUS.get(answer.status, REFUSES)
+    return (WRONG_PATH if 300 <= answer.status < 400 else kind).found(said, **where)
+
+
+class OwnMetrics:
+    """What gateways say of themselves, at the start and at the end of an examination."""
+
+    def __init__(self, scene: Scene, targets: list[str]) -> None:
+        """`targets` are addresses of metrics pages that a Prometheus scrapes."""
+        hosts = {urlsplit(to.url).hostname for to in scene.gateways}
+        pages = [*targets, *(f"http://{host}:8888/metrics" for host in sorted(filter(None, hosts)))]
+        self._pages = list(dict.fromkeys(pages))
+        self._before = {page: self._read(page) for page in self._pages}
+
+    def seen(self) -> list[str]:
+        """The pages that answered."""
+        return [page for page, found in self._before.items() if found]
+
+    @staticmethod
+    def _read(page: str) -> dict[tuple[str, str], float]:
+        answer = ask("GET", page)
+        found: dict[tuple[str, str], float] = {}
+        for name, labels, value in _LINE.findall(answer.text if answer.status == 200 else ""):
+            labelled = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+            who = (
+                labelled.get("exporter")
+                or labelled.get("receiver")
+                or labelled.get("processor", "")
+            )
+            try:
+                key = name.removesuffix("_total"), who
+                found[key] = found.get(key, 0.0) + float(value)
+            except ValueError:
+                continue
+        return found
+
+    def check(self, *, lost: bool) -> Iterator[Finding]:
+        """What grew in between; and what waits, where something was `lost`: else it is on its way."""
+        for page in self.seen():
+            before, now = self._before[page], self._read(page)
+            for (name, who), value in sorted(now.items()):
+                grown = value - before.get((name, who), 0.0)
+                if name in _FAILED and grown > 0:
+                    yield CANNOT_HAND_ON.found(
+                        f"the exporter {who} of the gateway lost {grown:.0f} points meanwhile "
+                        f"({name} at {page})",
+                        address=page,
+                    )
+                if name in _REFUSED and grown > 0:
+                    yield OVERLOADED.found(f"{name} of {who} grew by {grown:.0f}", address=page)
+                if lost and name == pipeline.QUEUE_SIZE.name and value > 0:
+                    yield CANNOT_HAND_ON.found(
+                        f"in the queue of the exporter {who} of the gateway {value:.0f} wait, and "
+                        f"nothing arrives in the backend ({page})",
+                        address=page,
+                    )
