@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 import click
+from rich.console import Console
 
 from otel_accubooks.apply import accounts
 from otel_accubooks.apply.change import Change
+from otel_accubooks.cli.screen import screen, spinner
 from otel_accubooks.servers.api import Api, ApiError
 from otel_accubooks.vendors.addresses import Addresses
 
@@ -27,9 +29,11 @@ def run(backend: str, to: Addresses, *, url: str | None, dry_run: bool, public: 
         raise click.ClickException(str(error)) from error
     api, changes = plan
     counts: Counter[str] = Counter()
+    console = screen()
     try:
-        for change in changes:
-            counts[_carry_out(change, dry_run=dry_run)] += 1
+        with spinner(console, f"Comparing with {backend}"):
+            for change in changes:
+                counts[_carry_out(console, change, dry_run=dry_run)] += 1
     except (ApiError, RuntimeError) as error:
         click.echo(f"Stopped: {error}", err=True)
         counts["failed"] += 1
@@ -40,12 +44,12 @@ def run(backend: str, to: Addresses, *, url: str | None, dry_run: bool, public: 
     return 1 if counts["failed"] else 0
 
 
-def _carry_out(change: Change, *, dry_run: bool) -> str:
+def _carry_out(console: Console, change: Change, *, dry_run: bool) -> str:
     if change.action != "keep":
-        click.echo(f"{change.action} {change.kind} {change.name}")
+        console.print(f"{change.action} {change.kind} {change.name}", markup=False)
     if dry_run:
         for line in change.difference:
-            click.secho(f"  {line}", fg=_COLOURS.get(line[0]))
+            console.print(f"  {line}", style=_COLOURS.get(line[0]), markup=False)
     elif change.action != "keep":
         try:
             change.carry_out()

@@ -51,6 +51,17 @@ def _extra(name: str) -> Iterator[None]:
         raise click.ClickException(told) from error
 
 
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(VENDORS),
+    default="prometheus",
+    show_default=True,
+    help="Where the metrics go, and the alerts come from.",
+)
+confirm_option = click.option(
+    "--confirm", is_flag=True, help="Be asked about what cannot be seen from here."
+)
+url_option = click.option("--url", help="The vendor's API, where it is not the vendor's own.")
 evidence_option = click.option(
     "--evidence",
     type=click.Path(path_type=Path, file_okay=False),
@@ -60,14 +71,14 @@ evidence_option = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="otel-accubooks")
 def commands() -> None:
     """Observability for Flask applications by OpenTelemetry.
 
     Exit status: 0, all is well; 1, something is wrong, and was said; 2, it was asked wrongly; 130,
-    interrupted by Ctrl-C. Progress is shown on a terminal; elsewhere there are plain lines, without
-    colour.
+    ended by Ctrl-C; 143, by SIGTERM. Progress is shown on a terminal; elsewhere there are plain
+    lines, without colour.
     """
 
 
@@ -124,7 +135,7 @@ def demo(backends: tuple[str, ...], keep: bool, rounds: int, wait: float) -> Non
 )
 @addresses_option(needed=False)
 def up(backends: Names, applications: Names, folder: Path, to: Addresses | None) -> None:
-    """Start what observes an application of yours, here, on the usual ports, until Ctrl-C.
+    """Start what observes an application of yours, here, on the usual ports, until Ctrl-C (exit status 0).
 
     That is the gateway, and with Prometheus also Alertmanager and the dashboards. Where there is no
     alerting.toml, alerts tell a Slack, a mailbox and a pager that are started here too.
@@ -240,16 +251,10 @@ def dashboards(prometheus: str, host: str, port: int, only: str | None, runbooks
 
 
 @commands.command()
-@click.option(
-    "--backend",
-    type=click.Choice(VENDORS),
-    default="prometheus",
-    show_default=True,
-    help="Where the metrics go, and the alerts come from.",
-)
+@backend_option
 @click.option("--operator", help="Who answers for the report; else the one who is logged in.")
-@click.option("--confirm", is_flag=True, help="Be asked about what cannot be seen from here.")
-@click.option("--url", help="The vendor's API, where it is not the vendor's own.")
+@confirm_option
+@url_option
 @evidence_option
 @addresses_option()
 @servers_options(*(one.name for one in settings()))
@@ -290,15 +295,9 @@ def verify(
 
 
 @commands.command("test-alert")
-@click.option(
-    "--backend",
-    type=click.Choice(VENDORS),
-    default="prometheus",
-    show_default=True,
-    help="Where the metrics go, and the alerts come from.",
-)
-@click.option("--confirm", is_flag=True, help="Be asked about what cannot be seen from here.")
-@click.option("--url", help="The vendor's API, where it is not the vendor's own.")
+@backend_option
+@confirm_option
+@url_option
 @addresses_option()
 @servers_options(
     "service", "prometheus", "alertmanager", "gateway", "slack_api", "phone_api", "mailbox"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.markup import escape
 from rich.table import Table
 
+from otel_accubooks.cli.screen import bar, screen
+from otel_accubooks.cli.stopping import Stopped, stoppable
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.stack.binaries import NotFoundError
 from otel_accubooks.stack.comparison import Read, Row, compare, in_datadog, in_prometheus
@@ -32,8 +32,7 @@ SEED = 7
 # Without threads a worker serves one at a time, and its pool of connections would never fill.
 THREADS = 8
 
-# Not on a terminal there is no width to keep to: a table in a log stays whole.
-console = Console() if sys.stdout.isatty() else Console(width=120)
+console = screen()
 
 
 def run(backends: tuple[str, ...], *, keep: bool, rounds: int, wait: float) -> int:
@@ -47,25 +46,16 @@ def run(backends: tuple[str, ...], *, keep: bool, rounds: int, wait: float) -> i
     folder = Path(".demo") / datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     folder.mkdir(parents=True)
     console.print(f"Everything of this run, its logs too, is in [bold]{folder}[/]")
-    # What a script starts in the background ignores SIGINT, unless it says otherwise.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
     try:
-        with ExitStack() as running:
+        with stoppable(), ExitStack() as running:
             demo = _start(running, folder.resolve(), backends)
             return _run(demo, keep=keep, rounds=rounds, wait=wait)
     except (StartError, NotFoundError) as error:
-        console.print(f"[red]Not started.[/] {error}")
+        console.print(f"[red]Not started.[/] {escape(str(error))}")
         return 1
-    except KeyboardInterrupt:
+    except Stopped as stopped:
         console.print("Stopped; nothing is left running.")
-        return 130
-
-
-def _stop(number: int, _: object = None) -> None:
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    sys.exit(128 + number)
+        return stopped.exit_status
 
 
 @dataclass(frozen=True)
@@ -130,14 +120,8 @@ def _run(demo: _Demo, *, keep: bool, rounds: int, wait: float) -> int:
         readers["Prometheus"] = in_prometheus(deployment.prometheus)
     if deployment.datadog is not None:
         readers["Datadog"] = in_datadog(deployment.datadog)
-    with _progress() as progress:
-        task = progress.add_task("metrics arriving", total=len(METRICS))
-        rows = compare(
-            readers,
-            _known(done),
-            wait,
-            on_progress=lambda number: progress.update(task, completed=number),
-        )
+    with bar(console, "metrics arriving", len(METRICS)) as show:
+        rows = compare(readers, _known(done), wait, on_progress=show)
     console.print(_table(rows, list(readers)))
     arrived = sum(row.ok for row in rows)
     console.print(f"{arrived} of {len(rows)} metrics arrived in {' and in '.join(readers)}.")
@@ -147,15 +131,10 @@ def _run(demo: _Demo, *, keep: bool, rounds: int, wait: float) -> int:
 
 
 def _traffic(deployment: Deployment, rounds: int) -> Any:
-    with _progress() as progress:
-        task = progress.add_task("people use AccuBooks", total=None)
-
-        def step(done: int, total: int, text: str) -> None:
-            progress.update(task, completed=done, total=total, description=text)
-
+    with bar(console, "people use AccuBooks") as show:
         redis_url = deployment.redis.url
         return people().play(
-            deployment.url, rounds=rounds, seed=SEED, redis_url=redis_url, on_step=step
+            deployment.url, rounds=rounds, seed=SEED, redis_url=redis_url, on_step=show
         )
 
 
@@ -191,11 +170,6 @@ def _known(done: Any) -> dict[str, float]:
     }
 
 
-def _progress() -> Progress:
-    parts = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    return Progress(*parts, console=console, disable=not console.is_terminal)
-
-
 def _table(rows: list[Row], backends: list[str]) -> Table:
     table = Table(title="What arrived", title_justify="left")
     table.add_column("metric", no_wrap=True)
@@ -228,9 +202,9 @@ def _verdict(row: Row) -> str:
 def _wait(demo: _Demo) -> None:
     width = max(map(len, demo.shown)) + 1
     for name, address in demo.shown.items():
-        console.print(f"{name:{width}} {address}", highlight=False)
+        console.print(f"{name:{width}} {address}")
     if demo.hand_over is not None:
         console.print("To check it, as one would a deployment of one's own:")
-        console.print(f"  {demo.hand_over()}", highlight=False, soft_wrap=True)
+        console.print(f"  {demo.hand_over()}")
     console.print("Ctrl-C ends it all.")
     signal.pause()

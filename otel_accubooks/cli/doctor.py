@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from rich.console import Console
 from rich.markup import escape
 
+from otel_accubooks.cli.screen import screen, spinner
 from otel_accubooks.doctor.examination import Report, examine
 from otel_accubooks.doctor.finding import SEVERITIES, Finding
 from otel_accubooks.servers.settings import Servers
@@ -31,18 +32,7 @@ def run(
     `to` knows the application's public address, where there is one. `wait_seconds` are given to what
     was sent to arrive.
     """
-    terminal = sys.stdout.isatty() and not as_json
-    # Not on a terminal there is no width to keep to: a line stays a line.
-    width = None if terminal else 10_000
-    console = Console(width=width, no_color=not terminal, highlight=False)
-    with console.status("looking") if terminal else _Quiet() as status:
-
-        def say(step: str) -> None:
-            if terminal:
-                status.update(f"looking at {step}")
-            elif not as_json:
-                print(f"looking at {step}", file=sys.stderr)
-
+    with nullcontext(_nothing) if as_json else spinner(screen(stderr=True), "looking") as say:
         report = examine(
             servers,
             os.environ,
@@ -54,21 +44,12 @@ def run(
     if as_json:
         print(json.dumps(report.in_words(), indent=2))
     else:
-        _show(console, report)
+        _show(screen(), report)
     return 1 if report.ill else 0
 
 
-class _Quiet:
-    """In place of a spinner, where there is no terminal."""
-
-    def __enter__(self) -> _Quiet:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self, _: str) -> None:
-        """Nothing is shown."""
+def _nothing(_: str) -> None:
+    pass
 
 
 def _show(console: Console, report: Report) -> None:
@@ -77,19 +58,18 @@ def _show(console: Console, report: Report) -> None:
         console.print(
             f"[{colour}]{finding.kind.severity}[/] [bold]{finding.kind.id}[/]  "
             f"{escape(finding.found)}{escape(_where(finding))}",
-            soft_wrap=True,
         )
-        console.print(f"    expected: {escape(finding.kind.expected)}", soft_wrap=True)
-        console.print(f"    fix:      {escape(finding.fix)}", soft_wrap=True)
+        console.print(f"    expected: {escape(finding.kind.expected)}")
+        console.print(f"    fix:      {escape(finding.fix)}")
     if report.findings:
         console.print()
-    console.print("Looked at:", soft_wrap=True)
+    console.print("Looked at:")
     for line in report.looked:
-        console.print(f"  {escape(line)}", soft_wrap=True)
+        console.print(f"  {escape(line)}")
     counts = [(s, sum(f.kind.severity == s for f in report.findings)) for s in SEVERITIES]
     told = ", ".join(f"{number} {severity}" for severity, number in counts if number)
     if report.ill:
-        console.print(f"[bold]{len(report.findings)} found[/]: {told}.", soft_wrap=True)
+        console.print(f"[bold]{len(report.findings)} found[/]: {told}.")
     else:
         notes = f" ({told})" if told else ""
         console.print(f"[bold green]Nothing wrong found[/] in what is named above{notes}.")

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import click
 from rich.console import Console
 from rich.live import Live
@@ -14,6 +9,8 @@ from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 
+from otel_accubooks.cli.screen import moves, screen
+from otel_accubooks.cli.stopping import Stopped, stoppable
 from otel_accubooks.servers.settings import Servers
 from otel_accubooks.trial import test_alert
 from otel_accubooks.trial.hop import Hop
@@ -36,8 +33,9 @@ def run(
     130 after Ctrl-C, 143 after SIGTERM.
     With `confirm` a person is asked about what cannot be seen from here. `url` is the vendor's API.
     """
-    shown = _Table() if sys.stdout.isatty() else _Lines()
-    with shown, _stoppable():
+    console = screen()
+    shown = _Table(console) if moves(console) else _Lines()
+    with shown, stoppable():
         try:
             hops = test_alert.run(
                 servers,
@@ -47,33 +45,12 @@ def run(
                 say=shown.hop,
                 url=url,
             )
-        except _Stopped as stopped:
+        except Stopped as stopped:
             shown.last("Stopped; the test alert is ended.")
-            return 128 + stopped.number
+            return stopped.exit_status
         whole = test_alert.whole(hops)
         shown.last(_verdict(hops, whole=whole, confirm=confirm))
     return 0 if whole else 1
-
-
-class _Stopped(BaseException):
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Raises _Stopped where we are asked to end, also in the background, where SIGINT is ignored."""
-
-    def stop(number: int, _: object) -> None:
-        raise _Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _verdict(hops: list[Hop], *, whole: bool, confirm: bool) -> str:
@@ -112,8 +89,8 @@ class _Lines:
 class _Table(_Lines):
     """A table that grows, and a spinner below it."""
 
-    def __init__(self) -> None:
-        self._console = Console()
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self._hops: list[Hop] = []
         self._live = Live(console=self._console, refresh_per_second=8)
 
@@ -139,7 +116,7 @@ class _Table(_Lines):
     def last(self, said: str) -> None:
         self._show(None)
         self._live.stop()
-        self._console.print(escape(said), highlight=False)
+        self._console.print(escape(said))
 
     def _show(self, spinner: Spinner | None) -> None:
         table = Table(title="A test alert", title_justify="left")

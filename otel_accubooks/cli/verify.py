@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import getpass
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.status import Status
 
+from otel_accubooks.cli.screen import screen, spinner
+from otel_accubooks.cli.stopping import Stopped, stoppable
 from otel_accubooks.contract.checklist import ALL, Boxes
 from otel_accubooks.servers.settings import Servers
 from otel_accubooks.vendors.addresses import Addresses
@@ -41,11 +38,12 @@ def run(
 ) -> int:
     """Looks at the deployment, writes the report to `folder`, says what is missing.
 
-    0 only if every box is checked, 1 if not, 2 if the report cannot be written, 130 after Ctrl-C.
+    0 only if every box is checked, 1 if not, 2 if the report cannot be written, 130 after Ctrl-C
+    and 143 after SIGTERM, with a report all the same.
     `confirm` has a person asked, line by line on standard input, about what cannot be seen. `url` is
     the vendor's API, where it is not the vendor's own.
     """
-    console = Console(soft_wrap=True, highlight=False)
+    console = screen()
     verification = Verification(backend, servers.service, operator or _login(), _now())
     try:
         files = Files(folder, verification.began)
@@ -56,20 +54,29 @@ def run(
             markup=False,
         )
         return 2
-    with _stoppable():
-        try:
+    stopped = None
+    # Whatever happened, what was seen until then is written down, and is no success.
+    try:
+        with stoppable():
             site = Site(servers, to, os.environ, lambda _: None, url=url)
             _look(WAYS[backend](), site, verification, console, confirm=confirm)
-        except KeyboardInterrupt:
-            verification.interrupted = True
-        except Exception as error:
-            # Whatever happened, what was seen until then is written down, and is no success.
-            console.print(f"Stopped: {type(error).__name__}: {error}", markup=False)
+    except Stopped as error:
+        stopped, verification.interrupted = error, True
+    except Exception as error:
+        console.print(f"Stopped: {type(error).__name__}: {error}", markup=False)
     verification.ended = _now()
-    files.write(verification)
+    try:
+        files.write(verification)
+    except OSError as error:
+        console.print(
+            f"The report cannot be written to {folder} ({error.strerror}), where it could when this "
+            "began: what was seen is lost. Make room, or name another folder by --evidence.",
+            markup=False,
+        )
+        return stopped.exit_status if stopped else 2
     _conclude(verification, files, console)
-    if verification.interrupted:
-        return 130
+    if stopped:
+        return stopped.exit_status
     return 0 if verification.success else 1
 
 
@@ -84,45 +91,18 @@ def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Whoever ends it, by Ctrl-C or otherwise, gets a report of what was seen until then."""
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    # What a script starts in the background ignores SIGINT, unless it says otherwise.
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _look(
     way: Way, site: Site, verification: Verification, console: Console, *, confirm: bool
 ) -> None:
     for number, step in enumerate(way, 1):
         title = f"[{number}/{len(way)}] {step.title}"
-        with _progress(console, title) as say:
+        with spinner(console, title) as say:
             looks = run_step(step, replace(site, say=say))
         for look in looks:
             found = f"{look.name}: {look.state}: {look.said}"
             colour = _COLOURS[look.state]
             console.print(f"[{colour}]{escape(found)}[/]")
         verification.seen += confirmed(looks, _asker(console) if confirm else None)
-
-
-@contextmanager
-def _progress(console: Console, title: str) -> Iterator[Callable[[str], None]]:
-    """Something that moves on a terminal, and a line for each step elsewhere."""
-    if not console.is_terminal:
-        console.print(title, markup=False)
-        yield lambda line: console.print(f"  {line}", markup=False)
-        return
-    with Status(escape(title), console=console) as status:
-        yield lambda line: status.update(f"{escape(title)}: {escape(line)}")
 
 
 def _asker(console: Console) -> Confirm:

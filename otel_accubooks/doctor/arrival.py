@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import platform
 import random
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from otel_accubooks.contract import metrics as m
-from otel_accubooks.doctor.destinations import Destination
+from otel_accubooks.doctor.destinations import Destination, destination_of, scraped_port
 from otel_accubooks.doctor.finding import Finding, Kind
 from otel_accubooks.doctor.processes import ports
 from otel_accubooks.doctor.scene import Scene
@@ -103,6 +104,7 @@ class _Followed:
     at: float
     state: str = "missing"
     said: str = ""
+    pushed: bool = True
     missing: list[str] = field(default_factory=list)
 
 
@@ -146,9 +148,22 @@ def _in_prometheus(
     if told:
         scene.looked.append(f"in Prometheus: {'; '.join(told)}")
     yield from _twice(prometheus)
-    for sample in prometheus.query('count by (__name__) ({otel_metric_overflow="true"})'):
-        if not scene.has("series-limit"):
-            yield OVERFLOW.found(f"{sample.labels.get('__name__')} has an overflow series")
+    yield from _overflowing(scene, prometheus)
+
+
+def _overflowing(scene: Scene, prometheus: Prometheus) -> Iterator[Finding]:
+    """One for each service; of others' services only where nobody chose some."""
+    told = {f.where.get("service") for f in scene.findings if f.kind.id == "series-limit"}
+    known = {one.job: one.title for one in scene.services}
+    chosen = bool(scene.pids or scene.servers.service)
+    found: dict[str, set[str]] = {}
+    for sample in prometheus.query('count by (__name__, job) ({otel_metric_overflow="true"})'):
+        job, name = sample.labels.get("job", ""), sample.labels.get("__name__", "")
+        if known.get(job, job) not in told and (job in known or not chosen):
+            name = re.sub("_(bucket|count|sum)$", "", name)
+            found.setdefault(job, set()).add(name)
+    for job, names in sorted(found.items()):
+        yield OVERFLOW.found(f"{', '.join(sorted(names))} of {job} has an overflow series")
 
 
 def _waits(
@@ -162,7 +177,9 @@ def _waits(
         if one.state != "arrived":
             _look(prometheus, one)
     if not probes.keys() <= arrived:
-        arrived |= {int(sample.value) for sample in prometheus.query(PROBE)} & probes.keys()
+        # Whoever calls the doctor at the same time sends the same series: not the last value alone.
+        seen = prometheus.query(f"{PROBE}[5m]")
+        arrived |= {int(value) for sample in seen for _, value in sample.points} & probes.keys()
     return not (all(one.state == "arrived" for one in followed) and probes.keys() <= arrived)
 
 
@@ -225,9 +242,13 @@ def _followed(scene: Scene) -> Iterator[_Followed]:
         if f.kind.id in ("exporter-not-running", "exporter-hangs", "not-arriving-at-gateway",
                          "token-refused", "gateway-unreachable", "exporter-problem")
     }  # fmt: skip
+    refusing = {to.key for to in scene.destinations} - {to.key for to in scene.gateways}
     for service in scene.services:
         if not any(one.folders for one in service.members) or service.title in broken:
             continue
+        to = destination_of(service.env, service.title)
+        if to is not None and to.key in refusing:
+            continue  # the reason is told
         try:
             pushes = any(name.startswith("otlp") for name in exporter_names(service.env))
         except ExporterError:
@@ -240,10 +261,12 @@ def _followed(scene: Scene) -> Iterator[_Followed]:
             selector = f'instance="{given or instance_id(Path(service.named), origin)}"'
         else:
             mine = sorted({port for one in service.members for _, port in ports(one.pid)})
+            page = scraped_port(service.env)
+            mine += [page] if page else []
             if not mine or scene.has("metrics-not-sent"):
                 continue
             selector = f'instance=~".*:({"|".join(map(str, mine))})",job!=""'
-        yield _Followed(service, selector, _counted(service), time.time())
+        yield _Followed(service, selector, _counted(service), time.time(), pushed=pushes)
 
 
 def _counted(service: Service) -> dict[str, float]:
@@ -294,7 +317,16 @@ def _look(prometheus: Prometheus, one: _Followed) -> None:
 def _outcome(prometheus: Prometheus, one: _Followed) -> Iterator[Finding]:
     where = {**one.service.where(), "address": prometheus.address}
     title = one.service.title
-    if one.state == "missing":
+    if one.state == "missing" and not one.pushed:
+        name = one.service.env.get("OTEL_METRICS_EXPORTER")
+        yield MISSING.found(
+            f"{title} pushes nothing (OTEL_METRICS_EXPORTER={name}), and Prometheus at "
+            f"{prometheus.address} keeps nothing that it scrapes of it",
+            fix="unset OTEL_METRICS_EXPORTER and restart the application, or let a job of Prometheus "
+            "scrape its host:port, without dropping what it finds",
+            **where,
+        )
+    elif one.state == "missing":
         others = prometheus.query(f'count({_GAUGES[0]}{{job="{one.service.job}"}})')
         also = " (there is something of another instance)" if others else ""
         yield MISSING.found(f"{title} is not in Prometheus at {prometheus.address}{also}", **where)

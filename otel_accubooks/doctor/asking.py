@@ -13,6 +13,7 @@ from urllib import request as urllib_request
 import httpx
 
 SECONDS = 5.0
+_LONGEST = 8_000_000  # characters; a gateway's page of metrics must stay whole
 _bypass: Any = vars(urllib_request)["proxy_bypass_environment"]  # which its stubs lack
 Trouble = Literal["", "name", "refused", "timeout", "certificate", "tls", "protocol", "address"]
 
@@ -47,7 +48,7 @@ def ask(
     try:
         trusted = ssl.create_default_context(cafile=certificate) if certificate else True
         with httpx.Client(
-            verify=trusted, trust_env=False, timeout=SECONDS, proxy=_proxy(url, env or {})
+            verify=trusted, trust_env=False, timeout=SECONDS, proxy=proxy_of(url, env or {})
         ) as client:
             before = time.time()
             answer = client.request(method, url, headers=dict(headers or {}), content=content)
@@ -73,7 +74,8 @@ def _apart(date: str, before: float, after: float) -> float | None:
     return min(0.0, there + 1 - before)
 
 
-def _proxy(url: str, env: Mapping[str, str]) -> str | None:
+def proxy_of(url: str, env: Mapping[str, str]) -> str | None:
+    """The HTTP proxy by which `env` reaches `url`; None where it is reached directly."""
     scheme, _, rest = url.partition("://")
     host = rest.partition("/")[0].rpartition("@")[2]
     excluded = env.get("no_proxy") or env.get("NO_PROXY") or ""

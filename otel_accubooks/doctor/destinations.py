@@ -14,6 +14,7 @@ from otel_accubooks.export.status import DEFAULT_ENDPOINT
 from otel_accubooks.servers.settings import Servers
 
 PATH = "/v1/metrics"
+_PROMETHEUS_PORT = 9464
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Destination:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     @property
+    def key(self) -> tuple[str, str]:
+        """What tells one from another: whole address, and what is shown there."""
+        return self.url, str(sorted(self.headers.items()))
+
+    @property
     def base(self) -> str:
         """Scheme, host and port."""
         parts = urlsplit(self.url)
@@ -45,6 +51,16 @@ def protocol(env: Mapping[str, str]) -> str:
     """How metrics are sent, as the environment says."""
     given = env.get("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL") or env.get("OTEL_EXPORTER_OTLP_PROTOCOL")
     return (given or "http/protobuf").strip()
+
+
+def scraped_port(env: Mapping[str, str]) -> int | None:
+    """Where the exporter `prometheus` serves its page; None where it is not asked for."""
+    try:
+        if "prometheus" not in exporter_names(env):
+            return None
+        return int(env.get("OTEL_EXPORTER_PROMETHEUS_PORT", "").strip() or _PROMETHEUS_PORT)
+    except (ExporterError, ValueError):
+        return None
 
 
 def destinations(
@@ -70,20 +86,23 @@ def destinations(
         if service.members or service.exporter:
             environments.append((service.env, service.title, None))
     for env, who, cwd in environments:
-        made = _of(env, who)
+        made = destination_of(env, who)
         if made is not None:
             if made.certificate and cwd:
                 made = replace(made, certificate=str(cwd / made.certificate))
-            found.setdefault((made.url, str(sorted(made.headers.items()))), made)
+            found.setdefault(made.key, made)
     chosen = named != Servers().gateway or not seen
     if chosen and not any(to.url.startswith(f"{named}/") for to in found.values()):
-        made = _of({**environ, "OTEL_EXPORTER_OTLP_ENDPOINT": named}, "the doctor's settings")
+        made = destination_of(
+            {**environ, "OTEL_EXPORTER_OTLP_ENDPOINT": named}, "the doctor's settings"
+        )
         if made is not None:
             found[made.url, ""] = made
     return list(found.values())
 
 
-def _of(env: Mapping[str, str], who: str) -> Destination | None:
+def destination_of(env: Mapping[str, str], who: str) -> Destination | None:
+    """Where an application with `env` pushes its metrics to; None where it pushes none."""
     try:
         if not any(name.startswith("otlp") for name in exporter_names(env)):
             return None

@@ -211,15 +211,19 @@ def _switched_off(scene: Scene, one: Running, env: Mapping[str, str]) -> Iterato
         yield REFUSED.found(str(error), **one.where())
         return
     sends = [name for name in asked if name not in ("console", "prometheus")]
-    if not sends and "prometheus" not in asked:
+    if not sends:
         scene.unsent.append(one)  # judged where a Prometheus was asked whether it scrapes
     for name in sends:
         interpreter = scene.interpreters.get(one.pid)
         groups = interpreter.entries("opentelemetry_metrics_exporter") if interpreter else []
         if groups and name not in {entry for entry, _, _ in groups}:
+            like = get_close_matches(name.lower(), ("otlp", "none", "console", "prometheus"), 1)
+            meant = f"; {like[0]} is meant, probably" if like else ""
             yield EXPORTER_MISSING.found(
-                f"the metrics exporter {name!r} is asked for, and not installed",
-                fix=f"pip install opentelemetry-exporter-{name.replace('_', '-')}, or unset "
+                f"the metrics exporter {name!r} is asked for, and not installed{meant}",
+                fix=f"set OTEL_METRICS_EXPORTER to {like[0]}, and restart the application"
+                if like
+                else f"pip install opentelemetry-exporter-{name.replace('_', '-')}, or unset "
                 "OTEL_EXPORTER_OTLP_PROTOCOL and OTEL_METRICS_EXPORTER",
                 **one.where(),
             )

@@ -22,6 +22,7 @@ from otel_accubooks.doctor import (
     rules,
     uwsgi,
 )
+from otel_accubooks.doctor.causes import causes
 from otel_accubooks.doctor.finding import SEVERITIES, Finding, Kind
 from otel_accubooks.doctor.scene import Check, Scene
 from otel_accubooks.doctor.service import services
@@ -111,7 +112,9 @@ def examine(
     secrets = scene.secrets()
     order = {severity: index for index, severity in enumerate(SEVERITIES)}
     # What follows from others comes after them.
-    worst = sorted(scene.findings, key=lambda f: (order[f.kind.severity], f.kind.id in _FOLLOWS))
+    worst = sorted(
+        causes(scene.findings), key=lambda f: (order[f.kind.severity], f.kind.id in _FOLLOWS)
+    )
     found = {(f.kind.id, f.found): f.without(secrets) for f in worst}
     blotted = Finding(CHECK_FAILED, "", "", {})
     looked = [_without(text, secrets, blotted) for text in _looked(scene)]
@@ -146,7 +149,8 @@ def _begin(scene: Scene, own: list[Any]) -> Iterator[Finding]:
 
 def _end(scene: Scene, own: list[Any]) -> Iterator[Finding]:
     of_gateways, of_prometheus = own
-    yield from of_gateways.check(lost=scene.has(*_LOST))
+    losing = {f.where.get("address") for f in scene.findings if f.kind.id == "probe-lost"}
+    yield from of_gateways.check(lost=scene.has(*_LOST), losing=losing)
     yield from of_prometheus.check()
 
 

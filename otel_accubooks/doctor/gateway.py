@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from urllib.parse import urlsplit
 
+import psutil
+
 from otel_accubooks.contract import pipeline
-from otel_accubooks.doctor.asking import Answer, ask
+from otel_accubooks.doctor.asking import Answer, ask, proxy_of
 from otel_accubooks.doctor.destinations import Destination, destinations
 from otel_accubooks.doctor.exporter import TOKEN, UNREACHABLE
 from otel_accubooks.doctor.finding import Finding, Kind
 from otel_accubooks.doctor.scene import Clock, Scene
+from otel_accubooks.servers.exposition import parse
 
 WRONG_PATH = Kind(
     "gateway-wrong-path", "wrong",
@@ -59,16 +63,24 @@ CANNOT_HAND_ON = Kind(
     "collector/backends/ says which), and read the gateway's log",
 )  # fmt: skip
 PROXY = Kind(
-    "proxy-between", "suspicious",
-    "Exports go through an HTTP proxy, and do not arrive.",
+    "proxy-between", "wrong",
+    "Exports go through an HTTP proxy, and do not arrive: without it the gateway answers.",
     "the gateway's host in NO_PROXY",
     "add the gateway's host to NO_PROXY, and restart the application",
 )  # fmt: skip
 
+ANOTHER_BACKEND = Kind(
+    "gateway-feeds-another", "wrong",
+    "The gateway hands on what it is sent, and to another backend than the one that is asked.",
+    "the backend that is asked among the gateway's exporters",
+    "start the gateway with the file of this backend in collector/backends/, or name the backend that "
+    "it feeds: otel-accubooks doctor --prometheus http://host:9090",
+)  # fmt: skip
+
 GATEWAY_JOB = "otel-gateway"
+_SENT = "otelcol_exporter_sent_metric_points"
 _FAILED = (pipeline.SEND_FAILED.name, pipeline.ENQUEUE_FAILED.name)
 _REFUSED = (pipeline.RECEIVER_REFUSED.name, pipeline.PROCESSOR_REFUSED.name)
-_LINE = re.compile(r"^(otelcol_\w+)(?:\{([^}]*)\})?\s+(\S+)", re.MULTILINE)
 _BY_STATUS = {
     400: NO_OTLP,
     404: WRONG_PATH,
@@ -77,6 +89,7 @@ _BY_STATUS = {
     429: OVERLOADED,
     503: OVERLOADED,
 }
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PROTOBUF = {"content-type": "application/x-protobuf"}
 
 
@@ -89,13 +102,10 @@ def check(scene: Scene) -> Iterator[Finding]:
         if to.grpc:
             found = _reached(to)
         else:
-            answer = ask(
-                "POST", to.url, headers={**to.headers, **_PROTOBUF}, content=b"",
-                certificate=to.certificate, env=to.env,
-            )  # fmt: skip
+            answer = _asked(to, to.env)
             if answer.apart is not None:
                 scene.clocks.append(Clock(f"the gateway at {to.base}", answer.apart))
-            found = judged(to, answer)
+            found = _by_proxy(to, judged(to, answer))
         scene.looked.append(f"gateway {to.shown} ({'refused or silent' if found else 'answers'})")
         if found is None:
             scene.gateways.append(to)
@@ -103,9 +113,45 @@ def check(scene: Scene) -> Iterator[Finding]:
         same = [f for f in scene.findings if f.kind is found.kind and to.base in f.found]
         if not same:  # the exporter has said so itself
             yield found
-        proxied = any(to.env.get(name) for name in ("http_proxy", "HTTP_PROXY", "HTTPS_PROXY"))
-        if proxied and found.kind in (UNREACHABLE, WRONG_PATH, REFUSES):
-            yield PROXY.found(f"{to.who} has an HTTP proxy in its environment", address=to.shown)
+
+
+def _asked(to: Destination, env: Mapping[str, str]) -> Answer:
+    return ask(
+        "POST", to.url, headers={**to.headers, **_PROTOBUF}, content=b"",
+        certificate=to.certificate, env=env,
+    )  # fmt: skip
+
+
+def _by_proxy(to: Destination, found: Finding | None) -> Finding | None:
+    """Where a proxy is in between, whether it is the cause."""
+    proxy = proxy_of(to.url, to.env)
+    if found is None or not proxy:
+        return found
+    shown = proxy.rpartition("@")[2].removeprefix("http://")
+    if judged(to, _asked(to, {})) is not None:
+        return replace(found, found=f"{found.found} (by the HTTP proxy {shown})")
+    return PROXY.found(
+        f"{to.who} sends to {to.shown} by the HTTP proxy {shown}, and it does not arrive; without "
+        "the proxy the gateway answers",
+        fix=f"add {urlsplit(to.url).hostname} to NO_PROXY, and restart the application",
+        **found.where,
+    )
+
+
+def _beside(gateways: Sequence[Destination]) -> list[str]:
+    """Pages that gateways of this host may have, at the ports beside those that they are sent to."""
+    mine = {urlsplit(to.url).port for to in gateways if urlsplit(to.url).hostname in _LOOPBACK}
+    try:
+        listening = [
+            (c.pid, c.laddr.port)
+            for c in psutil.net_connections("tcp")
+            if c.status == psutil.CONN_LISTEN and c.laddr and c.pid
+        ]
+    except (psutil.Error, OSError):
+        return []
+    pids = {pid for pid, port in listening if port in mine}
+    others = sorted({port for pid, port in listening if pid in pids and port not in mine})
+    return [f"http://127.0.0.1:{port}/metrics" for port in others]
 
 
 def _reached(to: Destination) -> Finding | None:
@@ -126,7 +172,12 @@ def judged(to: Destination, answer: Answer) -> Finding | None:
             "certificate": CERTIFICATE, "tls": TLS, "protocol": NO_OTLP, "address": WRONG_PATH,
         }.get(answer.trouble, UNREACHABLE)  # fmt: skip
         named = {"name": "no such name: ", "timeout": "no answer in 5 s: "}.get(answer.trouble, "")
-        return kind.found(f"{to.shown}: {named}{answer.said}", **where)
+        fix = {
+            "timeout": "restart the gateway, or let the firewall between pass it; or correct "
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "name": "correct the host in OTEL_EXPORTER_OTLP_ENDPOINT, and restart the application",
+        }.get(answer.trouble, "")
+        return kind.found(f"{to.shown}: {named}{answer.said}", fix=fix, **where)
     return _refusal(to, answer, where)
 
 
@@ -134,8 +185,9 @@ def _refusal(to: Destination, answer: Answer, where: dict[str, str]) -> Finding 
     said = f"{to.shown} answers {answer.status} {answer.text.strip()[:200]}"
     content = (answer.headers or {}).get("content-type", "")
     if answer.status == 200:
-        otlp = "protobuf" in content or "json" in content
-        return None if otlp or not answer.text else NO_OTLP.found(f"{said} ({content})", **where)
+        # Who says nothing of an empty answer may be a backend's own receiver.
+        otlp = "protobuf" in content or "json" in content or not (answer.text or content)
+        return None if otlp else NO_OTLP.found(f"{said} ({content or 'no type'})", **where)
     if answer.status in (401, 403):
         shows = "with" if to.headers else "without"
         return TOKEN.found(f"{said}, to {to.who} {shows} a token", **where)
@@ -152,6 +204,8 @@ class OwnMetrics:
         """`targets` are addresses of metrics pages that a Prometheus scrapes."""
         hosts = {urlsplit(to.url).hostname for to in scene.gateways}
         pages = [*targets, *(f"http://{host}:8888/metrics" for host in sorted(filter(None, hosts)))]
+        self._gateways = scene.gateways
+        pages += _beside(scene.gateways)
         self._pages = list(dict.fromkeys(pages))
         self._before = {page: self._read(page) for page in self._pages}
 
@@ -162,25 +216,42 @@ class OwnMetrics:
     @staticmethod
     def _read(page: str) -> dict[tuple[str, str], float]:
         answer = ask("GET", page)
+        try:
+            shown = parse(answer.text if answer.status == 200 else "")
+        except ValueError:  # something else answers there
+            return {}
         found: dict[tuple[str, str], float] = {}
-        for name, labels, value in _LINE.findall(answer.text if answer.status == 200 else ""):
-            labelled = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-            who = (
-                labelled.get("exporter")
-                or labelled.get("receiver")
-                or labelled.get("processor", "")
-            )
-            try:
-                key = name.removesuffix("_total"), who
-                found[key] = found.get(key, 0.0) + float(value)
-            except ValueError:
+        for sample in chain.from_iterable(shown.values()):
+            by = sample.labels
+            who = by.get("exporter") or by.get("receiver") or by.get("processor", "")
+            key = sample.name.removesuffix("_total"), who
+            if not sample.name.startswith("otelcol_"):
                 continue
+            found[key] = found.get(key, 0.0) + sample.value
         return found
 
-    def check(self, *, lost: bool) -> Iterator[Finding]:
-        """What grew in between; and what waits, where something was `lost`: else it is on its way."""
+    def check(self, *, lost: bool, losing: Collection[str]) -> Iterator[Finding]:
+        """What grew in between; and what waits, where something was `lost`: else it is on its way.
+
+        `losing` are the gateways that took the marked metric, which did not arrive.
+        """
+        own = _beside([to for to in self._gateways if to.base in losing])
         for page in self.seen():
             before, now = self._before[page], self._read(page)
+            sending = [
+                who for (name, who), value in sorted(now.items())
+                if name == _SENT and value > before.get((name, who), 0.0)
+            ]  # fmt: skip
+            stuck = any(
+                value > (before.get((name, who), 0.0) if name in _FAILED else 0.0)
+                for (name, who), value in now.items()
+                if name in (*_FAILED, pipeline.QUEUE_SIZE.name)
+            )
+            if page in own and sending and not stuck:
+                yield ANOTHER_BACKEND.found(
+                    f"the gateway hands on to {', '.join(sending)} ({page}), and nothing of it arrives",
+                    address=page,
+                )
             for (name, who), value in sorted(now.items()):
                 grown = value - before.get((name, who), 0.0)
                 if name in _FAILED and grown > 0:

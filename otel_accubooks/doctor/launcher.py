@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Iterator
 
+import psutil
+
 from otel_accubooks.doctor import interpreter
 from otel_accubooks.doctor.command_line import OTHER_SERVERS
 from otel_accubooks.doctor.finding import Finding, Kind
@@ -91,7 +93,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     processes = scene.processes
     known = {one.pid for a in processes.applications for one in a.members}
     for pid in scene.pids:
-        if pid not in known:
+        if pid not in known and not _below(pid) & known:
             yield NO_SUCH_PROCESS.found(
                 f"process {pid} is not there, or is no process of Python", pid=pid
             )
@@ -114,6 +116,14 @@ def check(scene: Scene) -> Iterator[Finding]:
                 )
         scene.interpreters[one.pid] = interpreter.ask(one)
         yield from _launched(scene, application)
+
+
+def _below(pid: int) -> set[int]:
+    """What a process started, such as a shell or a wrapper that is no Python itself."""
+    try:
+        return {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    except psutil.Error:
+        return set()
 
 
 def _launched(scene: Scene, application: Application) -> Iterator[Finding]:
@@ -159,9 +169,11 @@ def _in_the_way(scene: Scene, application: Application) -> Iterator[Finding]:
     for entry in env.get("PYTHONPATH", "").split(os.pathsep):
         if entry == launcher:
             break
-        if entry and one.seen(entry).joinpath("sitecustomize.py").is_file():
+        folder = one.seen(entry or ".")  # an empty entry is the current folder
+        if folder.joinpath("sitecustomize.py").is_file():
             yield HIDDEN.found(
-                f"{application} has {entry}/sitecustomize.py before the launcher", **one.where()
+                f"{application} has {entry or one.cwd}/sitecustomize.py before the launcher",
+                **one.where(),
             )
     asked = scene.interpreters[application.first.pid]
     if asked.problem or not asked.path:

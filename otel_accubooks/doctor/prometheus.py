@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from otel_accubooks.contract.alerts import ALERTS
 from otel_accubooks.doctor.asking import ask
+from otel_accubooks.doctor.destinations import scraped_port
 from otel_accubooks.doctor.environment import NOT_SENT
 from otel_accubooks.doctor.finding import Finding, Kind
 from otel_accubooks.doctor.gateway import GATEWAY_JOB
@@ -168,9 +169,18 @@ def check(scene: Scene) -> Iterator[Finding]:
             yield NO_WINDOW.found("out_of_order_time_window is not set", address=prometheus.address)
     yield from _alertmanagers(scene, prometheus)
     for one in scene.unsent:
-        if not _scrapes(config):
+        page = scraped_port(one.env or {})
+        if not _scrapes(config) and (page is None or page not in _ports_of(prometheus.targets())):
             name = (one.env or {}).get("OTEL_METRICS_EXPORTER", "")
-            yield NOT_SENT.found(f"OTEL_METRICS_EXPORTER={name}", **one.where())
+            yield NOT_SENT.found(
+                f"OTEL_METRICS_EXPORTER={name}, and no job of Prometheus keeps what it scrapes of an "
+                f"application{f' or of port {page}' if page else ''}",
+                **one.where(),
+            )
+
+
+def _ports_of(targets: list[dict[str, Any]]) -> set[int | None]:
+    return {urlsplit(target.get("scrapeUrl", "")).port for target in targets}
 
 
 def _found_targets(prometheus: Prometheus) -> list[dict[str, Any]]:
@@ -205,6 +215,8 @@ def unsent(scene: Scene) -> Iterator[Finding]:
     """Applications that send nothing, where no Prometheus could be asked whether it scrapes them."""
     for one in scene.unsent if scene.prometheus is None else ():
         name = (one.env or {}).get("OTEL_METRICS_EXPORTER", "")
+        if "prometheus" in name:  # somebody scrapes it, who cannot be asked
+            continue
         yield NOT_SENT.found(f"OTEL_METRICS_EXPORTER={name}", **one.where())
 
 

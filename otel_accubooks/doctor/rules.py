@@ -6,7 +6,7 @@ import builtins
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,20 @@ def check(scene: Scene) -> Iterator[Finding]:
         try:
             rules = read_rules(path)
         except RulesError as error:
+            fix = (
+                ""
+                if path.is_file()
+                else "correct OTEL_ACCUBOOKS_RULES, and restart the application"
+            )
             for line in str(error).splitlines()[:5]:
-                yield FILE.found(line, **where)
+                yield FILE.found(line, fix=fix, **where)
+            continue
+        if not may_read(path.resolve(), one.user, _groups(one)):
+            yield FILE.found(
+                f"{path}: user {one.user}, who runs the application, may not read it",
+                fix=f"let that user read {path} (and enter its folders), and restart the application",
+                **where,
+            )
             continue
         if path.stat().st_mtime > one.started + 1:
             yield CHANGED.found(f"{path} is younger than {application}", **where)
@@ -112,6 +124,27 @@ def check(scene: Scene) -> Iterator[Finding]:
         yield from _variables(one, rules, where)
     for service in scene.services:
         yield from _everywhere(service)
+
+
+def may_read(path: Path, user: int, groups: Collection[int]) -> bool:
+    """True where the rights of a file, and of the folders above it, let a user of `groups` read it."""
+
+    def allowed(place: Path, bit: int) -> bool:
+        found = place.stat()
+        shift = 6 if found.st_uid == user else 3 if found.st_gid in groups else 0
+        return bool(found.st_mode & bit << shift)
+
+    return user == 0 or (allowed(path, 4) and all(allowed(above, 1) for above in path.parents))
+
+
+def _groups(one: Running) -> set[int]:
+    """All groups of a process, as far as they may be known."""
+    try:
+        text = Path(f"/proc/{one.pid}/status").read_text("utf-8", "replace")
+    except OSError:
+        return {one.group}
+    found = re.search(r"^Groups:(.*)$", text, re.MULTILINE)
+    return {one.group, *map(int, found[1].split() if found else ())}
 
 
 def counted(scene: Scene) -> Iterator[Finding]:

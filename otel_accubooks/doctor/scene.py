@@ -101,6 +101,6 @@ def _secrets_of(env: Mapping[str, str]) -> set[str]:
     usual = {"bearer", "authorization"}
     return {
         word.strip() for word in found
-        if len(word.strip()) >= _LEAST and word.strip().lower() not in usual
+        if len(word.strip()) >= _LEAST and word.strip().rpartition("=")[2].lower() not in usual
         and not word.strip().startswith("/")
     }  # fmt: skip

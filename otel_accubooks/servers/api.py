@@ -11,6 +11,11 @@ import tenacity
 TEMPORARY = frozenset({429, 502, 503, 504})
 ATTEMPTS = 5
 LONGEST_WAIT_SECONDS = 30.0
+# What is on this machine is asked itself, whatever HTTP_PROXY says, as Prometheus and the gateway do.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DIRECT: Mapping[str, None] = dict.fromkeys(
+    ("all://127.0.0.1", "all://localhost", "all://[::1]"), None
+)
 
 
 class ApiError(RuntimeError):
@@ -33,12 +38,24 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return float(tenacity.wait_exponential(multiplier=0.5, max=LONGEST_WAIT_SECONDS)(state))
 
 
+def _may_pass(error: BaseException) -> bool:
+    """Whether another try may help: not where nobody listens, or nobody answers for a long time."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (ConnectionRefusedError, httpx.TimeoutException)):
+            return False
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(error, (_TemporaryError, httpx.TransportError))
+
+
 class Api:
     """The API below `address`. `headers` go with every request; they hold the secrets."""
 
     def __init__(self, address: str, headers: Mapping[str, str]) -> None:
         self.address = address.rstrip("/")
-        self._client = httpx.Client(base_url=self.address, headers=dict(headers), timeout=30)
+        self._client = httpx.Client(
+            base_url=self.address, headers=dict(headers), timeout=30, mounts=DIRECT
+        )
 
     def ask(self, method: str, path: str, body: Any = None, *, missing: Any = ...) -> Any:
         """The JSON answer to a request, None where it has none.
@@ -65,7 +82,7 @@ class Api:
             raise ApiError(f"{said}; expected JSON: is the address right?") from error
 
     @tenacity.retry(
-        retry=tenacity.retry_if_exception_type((_TemporaryError, httpx.TransportError)),
+        retry=tenacity.retry_if_exception(_may_pass),
         stop=tenacity.stop_after_attempt(ATTEMPTS),
         wait=_wait,
         reraise=True,

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from otel_accubooks.contract import metrics as m
 from otel_accubooks.contract.query import INSTANCE
 from otel_accubooks.servers.api import ApiError
+from otel_accubooks.servers.exposition import exposed, total
 from otel_accubooks.soak.arrival import HEARTBEAT
 from otel_accubooks.soak.found import Finding, Section, judged, number
-from otel_accubooks.soak.pages import read, totals
 from otel_accubooks.soak.silence import interval
 from otel_accubooks.soak.window import USUAL_SECONDS, Window
 from otel_accubooks.vendors.promql import APPLICATION_JOB, SERVICE, quoted
@@ -111,12 +111,12 @@ def _short(counted: Mapping[str, float], seen: Mapping[str, float]) -> list[str]
 
 
 def _on_pages(pages: list[str], token: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for page in pages:
-        for name, value in totals(read(page, token)).items():
-            if name in _NAMES:
-                found[name] = found.get(name, 0.0) + value
-    return found
+    shown = [exposed(page, token) for page in pages]
+    return {
+        name: sum(total(one, name) for one in shown)
+        for name in _NAMES
+        if any(name in one for one in shown)
+    }
 
 
 def _in_prometheus(window: Window, instances: list[str]) -> dict[str, float]:

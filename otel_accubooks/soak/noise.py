@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from otel_accubooks.contract.alert import Severity
 from otel_accubooks.contract.alerts import ALERTS
 from otel_accubooks.contract.query import HOUR
+from otel_accubooks.servers.exposition import Exposition
 from otel_accubooks.servers.prometheus import Sample
-from otel_accubooks.soak import pages
 from otel_accubooks.soak.arrival import regular, told
 from otel_accubooks.soak.duration import spoken
 from otel_accubooks.soak.found import Finding, Section, Table, judged, often
@@ -30,7 +30,7 @@ _SENT = "alertmanager_notifications_total"
 _FAILED = "alertmanager_notifications_failed_total"
 
 # A page at the beginning and at the end, by the address of its server.
-Pages = Mapping[str, tuple[pages.Page, pages.Page]]
+Pages = Mapping[str, tuple[Exposition, Exposition]]
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _lasting(window: Window, alerts: list[Told]) -> Iterator[Finding]:
 def _told_by_prometheus(window: Window, servers: Pages) -> Iterator[Finding]:
     for address, (before, after) in servers.items():
         for name, what in _PROMETHEUS.items():
-            failed = sum(pages.grew(before, after, name).values())
+            failed = sum(_grew(before, after, name).values())
             said = f"Prometheus {address}: {failed:.0f} {what} ({name})"
             yield judged(failed=failed > window.limits.notifications_failed, said=said)
     if not servers:
@@ -169,8 +169,8 @@ def _told_by_prometheus(window: Window, servers: Pages) -> Iterator[Finding]:
 
 def _told_by_alertmanager(window: Window, servers: Pages) -> Iterator[Finding]:
     for address, (before, after) in servers.items():
-        sent = _by_integration(pages.grew(before, after, _SENT))
-        failed = _by_integration(pages.grew(before, after, _FAILED))
+        sent = _grew(before, after, _SENT, by="integration")
+        failed = _grew(before, after, _FAILED, by="integration")
         told_by = ", ".join(f"{name} {count:.0f}" for name, count in sent.items() if count)
         unsent = {name: count for name, count in failed.items() if count}
         said = f"Alertmanager {address}: notifications: {told_by or 'none'}"
@@ -185,8 +185,11 @@ def _told_by_alertmanager(window: Window, servers: Pages) -> Iterator[Finding]:
         yield Finding("unseen", said)
 
 
-def _by_integration(grown: Mapping[tuple[tuple[str, str], ...], float]) -> dict[str, float]:
+def _grew(before: Exposition, after: Exposition, name: str, by: str = "") -> dict[str, float]:
+    """By how much a total grew, for each value of the label `by`; one that is lower began anew."""
+    earlier = {frozenset(one.labels.items()): one.value for one in before.get(name, ())}
     found: dict[str, float] = defaultdict(float)
-    for labels, value in grown.items():
-        found[dict(labels).get("integration", "")] += value
+    for one in after.get(name, ()):
+        was = earlier.get(frozenset(one.labels.items()), 0.0)
+        found[one.labels.get(by, "")] += one.value - was if one.value >= was else one.value
     return dict(sorted(found.items()))

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from otel_accubooks.servers.api import ApiError
+from otel_accubooks.servers.exposition import Exposition, exposed
 from otel_accubooks.servers.prometheus import Prometheus
 from otel_accubooks.servers.settings import Servers
-from otel_accubooks.soak import host, pages
+from otel_accubooks.soak import host
 from otel_accubooks.soak.duration import spoken
 from otel_accubooks.soak.found import Finding, moment
 from otel_accubooks.soak.silence import Span
@@ -37,8 +38,8 @@ class Watch:
     unread: list[str] = field(default_factory=list)
     _began: float = 0.0
     _away_since: float | None = None
-    _first: dict[str, pages.Page] = field(default_factory=dict)
-    _last: dict[str, pages.Page] = field(default_factory=dict)
+    _first: dict[str, Exposition] = field(default_factory=dict)
+    _last: dict[str, Exposition] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Takes note of the beginning. Raises ApiError where Prometheus does not answer."""
@@ -72,7 +73,7 @@ class Watch:
         self.looks += host.look(self.end)
         self._last = self._pages()
 
-    def pages_of(self, address: str) -> dict[str, tuple[pages.Page, pages.Page]]:
+    def pages_of(self, address: str) -> dict[str, tuple[Exposition, Exposition]]:
         """The page of the server at this address at the beginning and at the end, if it was read."""
         if address in self._first and address in self._last:
             return {address: (self._first[address], self._last[address])}
@@ -104,11 +105,11 @@ class Watch:
             self.away.append((self._away_since, self.end))
             self._away_since = None
 
-    def _pages(self) -> dict[str, pages.Page]:
+    def _pages(self) -> dict[str, Exposition]:
         found = {}
         for address in (self.servers.prometheus, *self.servers.alertmanager):
             try:
-                found[address] = pages.read(f"{address}/metrics")
+                found[address] = exposed(f"{address}/metrics")
             except ApiError as error:
                 self.unread.append(f"its own metrics could not be read: {error}")
         return found

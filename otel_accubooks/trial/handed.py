@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import httpx
 
-from otel_accubooks.servers.api import ApiError
+from otel_accubooks.servers.api import DIRECT, ApiError
 
 _TRIED = "alertmanager_notifications_total"
 _FAILED = (
@@ -44,7 +44,8 @@ class Handed:
 def _counted(address: str) -> Counter[tuple[str, str]] | None:
     """Its counts by name and integration; None where it does not answer."""
     try:
-        answer = httpx.get(f"{address}/metrics", timeout=30).raise_for_status()
+        with httpx.Client(timeout=30, mounts=DIRECT) as client:
+            answer = client.get(f"{address}/metrics").raise_for_status()
     except httpx.HTTPError:
         return None
     found: Counter[tuple[str, str]] = Counter()

@@ -41,10 +41,16 @@ AGAIN_SECONDS = 15.0
 
 
 class PrometheusWay(Way):
-    """Gateway, Prometheus, its rule, every Alertmanager."""
+    """Gateway, Prometheus, its rule, every Alertmanager; or, `directly`, the last alone."""
 
     def __init__(
-        self, servers: Servers, to: Addresses, trial: Trial, environ: Mapping[str, str]
+        self,
+        servers: Servers,
+        to: Addresses,
+        trial: Trial,
+        environ: Mapping[str, str],
+        *,
+        directly: bool = False,
     ) -> None:
         self._servers, self._to, self._trial = servers, to, trial
         self._named = bool(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
@@ -52,10 +58,13 @@ class PrometheusWay(Way):
         self._prometheus = Prometheus(servers.prometheus)
         self._alertmanagers = [Alertmanager(address) for address in servers.alertmanager]
         self.handed = Handed(servers.alertmanager)
-        self._direct = False
+        self._wished = self._direct = directly
         self._told = 0.0
 
     def begin(self) -> list[Hop]:
+        if self._wished:
+            self._tell()
+            return []
         what = "no gateway is named"
         if self._servers.gateway:
             hop, sent = self._gateway.begin()
@@ -84,6 +93,8 @@ class PrometheusWay(Way):
 
     def stages(self) -> list[Stage]:
         told = Stage(tuple(map(self._alertmanager, self._alertmanagers)), TOLD_SECONDS)
+        if self._wished:
+            return [told]
         if self._direct:
             watchdog = Station(WATCHDOG, self._beats, lambda: self._silent)
             return [Stage((watchdog,), EVALUATED_SECONDS), told]

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from otel_accubooks.contract.pipeline import TEST, TEST_ALERT
+from otel_accubooks.servers.api import LOOPBACK
 from otel_accubooks.servers.settings import Servers
 from otel_accubooks.trial.station import Trial
 
@@ -105,6 +107,11 @@ class _Session(requests.Session):
 
     answer: requests.Response | None = None
     error: Exception | None = None
+
+    def merge_environment_settings(self, url: Any, proxies: Any, *rest: Any) -> Any:
+        host = urlsplit(url).hostname
+        direct = {"no_proxy": host} if host in LOOPBACK else {}
+        return super().merge_environment_settings(url, {**(proxies or {}), **direct}, *rest)
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         try:

@@ -43,12 +43,14 @@ def run(
     confirm: Confirm | None = None,
     say: Callable[[Hop], None] = lambda _: None,
     url: str | None = None,
+    directly: bool = False,
 ) -> list[Hop]:
     """Fires a test alert, follows it, ends it.
 
     `environ` has the secrets (docs/test-alert.md). `confirm` asks a person about
     what cannot be seen from here; without an answer that stays "unseen". `url` is the vendor's API, where
-    it is not the vendor's own. Raises nothing of its own; what interrupts it comes through
+    it is not the vendor's own. `directly` begins at Alertmanager: so a certain one of a pair, of which only
+    one tells what both know, is tried. Raises nothing of its own; what interrupts it comes through
     once the alert is ended.
     """
     trial = Trial()
@@ -60,7 +62,11 @@ def run(
 
     with ExitStack() as closing:
         try:
-            way = _WAYS[backend](servers, to, trial, environ, url)
+            way: Way = (
+                PrometheusWay(servers, to, trial, environ, directly=True)
+                if directly
+                else _WAYS[backend](servers, to, trial, environ, url)
+            )
         except ValueError as error:
             tell(Hop(backend, "missing", str(error)))
             return hops

@@ -8,19 +8,20 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import yaml
 
 from otel_accubooks.contract.alert import Alert
 from otel_accubooks.contract.alerts import ALERTS
 from otel_accubooks.servers.alertmanager import Alertmanager
-from otel_accubooks.servers.api import Api, ApiError
+from otel_accubooks.servers.api import DIRECT, Api, ApiError
+from otel_accubooks.servers.exposition import Exposition, exposed, total
 from otel_accubooks.servers.prometheus import Prometheus
 from otel_accubooks.vendors.promql import SERVICE
-from otel_accubooks.verify.exposition import Exposition, exposed, total
 from otel_accubooks.verify.finding import Finding, until
 from otel_accubooks.verify.look import Look
 from otel_accubooks.verify.prometheus import unix
-from otel_accubooks.verify.routes import differences
+from otel_accubooks.verify.routes import additions, differences, unequal
 from otel_accubooks.verify.source import clock
 from otel_accubooks.verify.way import Site
 
@@ -30,6 +31,8 @@ RESENT_SECONDS = 60.0
 _PATIENCE_SECONDS = RESENT_SECONDS + 30
 # What the contract's alerts are told apart by; without them nobody finds their way.
 _KEPT = ("alertname", "severity", "escalation", SERVICE, "pool", "queue", "tier", "test")
+_ALERTS = "/api/v2/alerts"
+_ASKED_SECONDS = 3.0
 _SENT, _ERRORS = "prometheus_notifications_sent_total", "prometheus_notifications_errors_total"
 
 
@@ -38,10 +41,11 @@ def look_told(site: Site) -> Iterator[Look]:
     finding = Finding("told")
     if not site.servers.alertmanager:
         finding.faults.append("no Alertmanager is known: name it by --alertmanager")
+    added: dict[str, dict[str, Any]] = {}
     for address in site.servers.alertmanager:
         with closing(Alertmanager(address)) as one:
             try:
-                _look_at_configuration(one, site, finding)
+                _look_at_configuration(one, site, added, finding)
                 _look_at_silences(address, finding)
             except ApiError as error:
                 finding.faults.append(str(error))
@@ -62,18 +66,61 @@ def look_at_telling(client: Prometheus, site: Site, finding: Finding) -> None:
             f"{client.address} tells {len(set(urls))} Alertmanagers, expected {wanted}: name them in "
             "targets/alertmanager.yml (collector/prometheus/)"
         )
+    _look_who_is_told(client, urls, site, finding)
     for address in site.servers.alertmanager:
         _look_at_watchdog(address, client, site, finding)
     if not finding.faults:
         _look_at_notifications(client, urls, site, finding)
 
 
-def _look_at_configuration(one: Alertmanager, site: Site, finding: Finding) -> None:
+def _look_who_is_told(client: Prometheus, urls: list[str], site: Site, finding: Finding) -> None:
+    """Not somebody else in place of one of a pair, who hears of alerts from the other Prometheus.
+
+    Under another address an Alertmanager is known by when it was started; where the address that
+    Prometheus has leads nowhere from here, nobody can tell.
+    """
+    hosts = {_host(url) for url in urls}
+    others = [url for url in urls if _host(url) not in map(_host, site.servers.alertmanager)]
+    for address in site.servers.alertmanager:
+        if _host(address) in hosts:
+            continue
+        began = _began(address)
+        if not any(_began(url) in (began, None) for url in others):
+            finding.faults.append(
+                f"{client.address} does not tell {_host(address)}, but {', '.join(map(_host, others))}: "
+                "name it in targets/alertmanager.yml (collector/prometheus/)"
+            )
+
+
+def _began(url: str) -> str | None:
+    """When the Alertmanager there was started; "" for something else, None where nobody can tell."""
+    try:
+        with httpx.Client(timeout=_ASKED_SECONDS, mounts=DIRECT) as client:
+            answer = client.get(f"{url.removesuffix(_ALERTS)}/api/v2/status")
+        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            return None
+        return str(answer.json()["uptime"])
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return None
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _look_at_configuration(
+    one: Alertmanager, site: Site, added: dict[str, dict[str, Any]], finding: Finding
+) -> None:
+    """`added` has what the first one of each version has besides the rendered: one of a pair is tried."""
     status = one.status()
     version = status.get("versionInfo", {}).get("version")
     finding.evidence.append(f"{one.address}: Alertmanager {version}, up since {status['uptime']}")
     running = yaml.safe_load(status["config"]["original"])
     finding.faults += [f"{one.address}: {fault}" for fault in differences(running, site.to)]
+    ours = additions(running, site.to)
+    if keys := unequal(added.setdefault(str(version), ours), ours):
+        finding.faults.append(
+            f"{one.address}: {'; '.join(keys)}: not as in the first of the pair: give both one "
+            "configuration, and reload"
+        )
 
 
 def _look_at_silences(address: str, finding: Finding) -> None:

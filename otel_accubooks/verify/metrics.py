@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -16,9 +16,9 @@ from otel_accubooks.contract.metric import Metric
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.contract.query import INSTANCE
 from otel_accubooks.servers.api import Api, ApiError
+from otel_accubooks.servers.exposition import Exposition
 from otel_accubooks.servers.prometheus import Prometheus, Sample
 from otel_accubooks.vendors.promql import SERVICE, quoted
-from otel_accubooks.verify.exposition import Exposition
 from otel_accubooks.verify.finding import Finding
 from otel_accubooks.verify.look import Look
 from otel_accubooks.verify.prometheus import application
@@ -103,7 +103,6 @@ def _look_at_metric(
         finding.evidence.append(
             f"{name}: {len(series)} series, the newest point {max(age, 0):.0f} s old"
         )
-        finding.faults += [f"{name}: {fault}" for fault in _label_faults(metric, series)]
         if metric.type != "gauge" and any(restless(sample) for sample in series):
             finding.faults.append(
                 f"{name}: it begins anew again and again: do two processes send under one "
@@ -111,8 +110,7 @@ def _look_at_metric(
             )
         if any(not math.isfinite(sample.value) for sample in series):
             finding.faults.append(f"{name}: a value is no number: see the application's log")
-    if metric.type == "histogram":
-        finding.faults += [f"{metric.name}: {f}" for f in _bucket_faults(metric, found)]
+    finding.faults += shape_faults(metric, found)
     told = [known.types.get(name) for name in (metric.name, metric.name.removesuffix("_total"))]
     types = {entry["type"] for entries in told if entries for entry in entries} - {"unknown"}
     if types and metric.type not in types:
@@ -126,6 +124,14 @@ def restless(sample: Sample) -> bool:
     """A counter falls when its service is started anew, which it is not twice in this time."""
     values = [value for _, value in sample.points]
     return sum(after < before for before, after in itertools.pairwise(values)) > 1
+
+
+def shape_faults(metric: Metric, found: Mapping[str, list[Sample]]) -> Iterator[str]:
+    """What is wrong with the labels and buckets of what is there; `found` are series by name."""
+    for name in names(metric):
+        yield from (f"{name}: {fault}" for fault in _label_faults(metric, found.get(name, [])))
+    if metric.type == "histogram" and names(metric)[0] in found:
+        yield from (f"{metric.name}: {fault}" for fault in _bucket_faults(metric, found))
 
 
 def _label_faults(metric: Metric, series: list[Sample]) -> Iterator[str]:
@@ -145,11 +151,11 @@ def _label_faults(metric: Metric, series: list[Sample]) -> Iterator[str]:
                 yield f"{label.name} is {told}, expected one of {', '.join(label.values)}"
 
 
-def _bucket_faults(metric: Metric, found: dict[str, list[Sample]]) -> Iterator[str]:
+def _bucket_faults(metric: Metric, found: Mapping[str, list[Sample]]) -> Iterator[str]:
     """Every set of labels must have every bound, else a quantile is read from too few of them."""
     expected = {*metric.buckets, math.inf}
     bounds: dict[frozenset[tuple[str, str]], set[float]] = defaultdict(set)
-    for sample in found[f"{metric.name}_bucket"]:
+    for sample in found.get(f"{metric.name}_bucket", ()):
         rest = {k: v for k, v in sample.labels.items() if k not in ("le", "__name__")}
         bounds[frozenset(rest.items())].add(float(sample.labels.get("le", "nan")))
     for got in {frozenset(got) for got in bounds.values()}:
@@ -158,7 +164,7 @@ def _bucket_faults(metric: Metric, found: dict[str, list[Sample]]) -> Iterator[s
         if other := sorted(got - expected):
             yield f"a bucket {_texts(other)}, which is not of the contract: is there a view on it?"
     # Prometheus compares samples of the same moment; a series that ended a minute ago is no gap.
-    counts = {_without_name(sample) for sample in found[f"{metric.name}_count"]}
+    counts = {_without_name(sample) for sample in found.get(f"{metric.name}_count", ())}
     if counts - set(bounds):
         yield "some series have a count and no buckets: are they dropped by a relabelling?"
 
@@ -188,19 +194,27 @@ def _reason(metric: Metric, name: str, known: _Known) -> str:
         lambda: _elsewhere(name, known),
         lambda: _renamed(name, known),
         lambda: _lost(name, known),
+        lambda: _without_users(metric),
         lambda: _seen_before(name, known),
     )
     for reason in reasons:
         if told := reason():
             return told
-    if metric.name == m.TRUST_LAYER_USAGE_PERCENT.name:
-        return "missing; there is data only while somebody uses the application: use it, look again"
     if metric.name in RARE:
         return (
             "missing; the application shows none either, so it may never have happened. Did it "
             "never? Otherwise see docs/rules.md"
         )
     return f"missing; {_HINTS.get(metric.group, 'use the application, and look again')}"
+
+
+def _without_users(metric: Metric) -> str:
+    if metric.name != m.TRUST_LAYER_USAGE_PERCENT.name:
+        return ""
+    return (
+        "missing; there is none while nobody was active for 5 minutes: use the application while it "
+        "looks"
+    )
 
 
 def _seen_before(name: str, known: _Known) -> str:

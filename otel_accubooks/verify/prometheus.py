@@ -9,9 +9,9 @@ from typing import Any
 
 from otel_accubooks.contract.query import MINUTE
 from otel_accubooks.servers.api import ApiError
+from otel_accubooks.servers.exposition import Exposition, exposed
 from otel_accubooks.servers.prometheus import Prometheus, Sample
 from otel_accubooks.vendors.promql import APPLICATION_JOB, HEALTH_JOB, quoted
-from otel_accubooks.verify.exposition import Exposition, exposed
 from otel_accubooks.verify.finding import Finding, until
 from otel_accubooks.verify.look import Look
 from otel_accubooks.verify.source import (

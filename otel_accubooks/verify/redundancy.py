@@ -11,15 +11,17 @@ import yaml
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.servers.alertmanager import Alertmanager
 from otel_accubooks.servers.api import ApiError
-from otel_accubooks.servers.prometheus import Prometheus
+from otel_accubooks.servers.exposition import exposed, total
+from otel_accubooks.servers.prometheus import Prometheus, Sample
 from otel_accubooks.vendors.prometheus_rules import rules
 from otel_accubooks.verify.alertmanagers import WATCHDOG, look_at_telling
-from otel_accubooks.verify.exposition import exposed, total
+from otel_accubooks.verify.dashboards import Watched, same
 from otel_accubooks.verify.finding import Finding, until
 from otel_accubooks.verify.look import Look
+from otel_accubooks.verify.metrics import shape_faults
 from otel_accubooks.verify.routes import HIDDEN
 from otel_accubooks.verify.rules import differences
-from otel_accubooks.verify.source import FRESH_SECONDS, Source, apart, names
+from otel_accubooks.verify.source import FRESH_SECONDS, Source, apart, clock, names
 from otel_accubooks.verify.way import Site
 
 _SEE = "docs/redundancy.md"
@@ -203,11 +205,8 @@ def _look_at_data(first: Prometheus, second: Prometheus, site: Site, finding: Fi
         finding.faults.append(f"{second.address}: {theirs.fault}")
         return
     every = "|".join(name for metric in METRICS for name in names(metric))
-    here, there = (
-        {sample.labels["__name__"]: 0 for sample in source.points(every, FRESH_SECONDS)}
-        for source in (ours, theirs)
-    )
-    series = [len(source.points(every, FRESH_SECONDS)) for source in (ours, theirs)]
+    here, there = (_by_name(source.points(every, FRESH_SECONDS)) for source in (ours, theirs))
+    series = [sum(map(len, one.values())) for one in (here, there)]
     finding.evidence.append(
         f"{len(here)} names and {series[0]} series of the last minute here, "
         f"{len(there)} and {series[1]} there"
@@ -222,3 +221,28 @@ def _look_at_data(first: Prometheus, second: Prometheus, site: Site, finding: Fi
             f"{second.address} has {series[1]} series of the last minute, {first.address} "
             f"{series[0]}: does it get everything?"
         )
+    for metric in METRICS:
+        finding.faults += [f"{second.address}: {one}" for one in shape_faults(metric, there)]
+    _look_whose_data(Watched(first, ours.job), Watched(second, theirs.job), finding)
+
+
+def _by_name(samples: list[Sample]) -> dict[str, list[Sample]]:
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(sample.labels["__name__"], []).append(sample)
+    return found
+
+
+def _look_whose_data(first: Watched, second: Watched, finding: Finding) -> None:
+    """Another deployment of the same application has the same names, and other uptimes."""
+    moment = clock(first.prometheus)
+    try:
+        if same(first.fingerprint(moment), second.fingerprint(moment)):
+            return
+    except ApiError as error:
+        finding.faults.append(str(error))
+        return
+    finding.faults.append(
+        f"{second.prometheus.address}: its instances, or their uptimes, are not those of the first: is "
+        "it fed by the same gateway, and --standby its address?"
+    )

@@ -8,8 +8,8 @@ from contextlib import closing
 
 from otel_accubooks.contract.query import DAY
 from otel_accubooks.servers.api import ApiError
+from otel_accubooks.servers.exposition import exposed
 from otel_accubooks.servers.prometheus import Prometheus
-from otel_accubooks.verify.exposition import exposed
 from otel_accubooks.verify.finding import Finding
 from otel_accubooks.verify.look import Look
 from otel_accubooks.verify.rules import seconds

@@ -14,6 +14,8 @@ _FIX = "render alertmanager.yml again (`otel-accubooks render --backend promethe
 # What Alertmanager shows in place of a secret, and of an address that it takes for one.
 HIDDEN = "<secret>"
 _TIMES = ("group_wait", "group_interval", "repeat_interval")
+# Of a mail; Alertmanager adds those that follow from its other settings.
+_HEADERS = "headers"
 _NOTHING: tuple[Any, ...] = (None, False, "", [], {})
 
 
@@ -30,6 +32,55 @@ def differences(running: Mapping[str, Any], to: Addresses) -> Iterator[str]:
             yield f"there is no receiver {name}: {_FIX}"
         else:
             yield from _receiver(name, receiver, found[name])
+    yield from _unlike(additions(running, to))
+
+
+def additions(running: Mapping[str, Any], to: Addresses) -> dict[str, Any]:
+    """What the settings, and each (receiver, kind), have besides what is rendered: defaults, mostly."""
+    wanted = configuration(to)
+    found = {one["name"]: one for one in running.get("receivers") or []}
+    added: dict[str, Any] = {"global": _added(wanted["global"], running.get("global") or {})}
+    for receiver in wanted["receivers"]:
+        name = receiver["name"]
+        for kind, ours in receiver.items():
+            if kind != "name":
+                theirs = found.get(name, {}).get(kind) or []
+                added[f"{name}, {kind}"] = [
+                    _added(*both) for both in zip(ours, theirs, strict=False)
+                ]
+    return added
+
+
+def _added(wanted: Any, found: Any) -> Any:
+    if not (isinstance(wanted, Mapping) and isinstance(found, Mapping)):
+        return {}
+    nested = {key: _added(wanted[key], found.get(key)) for key in wanted if key != _HEADERS}
+    kept = {key: value for key, value in nested.items() if value}
+    return kept | {
+        key: PurePosixPath(str(value)).name if key.endswith("_file") else value
+        for key, value in found.items()
+        if key not in wanted
+    }
+
+
+def _unlike(added: Mapping[str, Any]) -> Iterator[str]:
+    """A test alert tries some receivers alone: what the others have besides must be the same."""
+    first: dict[str, tuple[str, Any]] = {}
+    for where, configs in added.items():
+        name, _, kind = where.partition(", ")
+        # Webhooks go to several, each in its own way, and each of them is tried.
+        for config in configs if kind and kind != "webhook_configs" else ():
+            other, same = first.setdefault(kind, (name, config))
+            if keys := unequal(same, config):
+                yield (
+                    f"receiver {name}: its {kind} have other {', '.join(keys)} than those of {other}, "
+                    f"which are tried in its place: {_FIX}"
+                )
+
+
+def unequal(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The keys whose values differ."""
+    return sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
 
 
 def _route(where: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:

@@ -80,8 +80,9 @@ class Verification:
 def run_step(step: Step, site: Site) -> list[Look]:
     """The looks of one step. Whatever it raises is a look that failed, for all that it was to give."""
     looks: list[Look] = []
+    quiet = replace(site, say=lambda line: site.say(_clean(line, site.environ)))
     try:
-        for look in step.look(site):
+        for look in step.look(quiet):
             looks.append(look)
     except Exception as error:
         looks += [Look(name, "failed", _told(error)) for name in step.gives]
@@ -108,16 +109,14 @@ def confirmed(looks: Sequence[Look], confirm: Confirm | None) -> list[Seen]:
 
 
 def _without_secrets(look: Look, environ: Mapping[str, str] = os.environ) -> Look:
-    """Nothing of a report may let somebody in: no secret of the environment, no password of an address."""
-    secrets = [
-        value
-        for name, value in environ.items()
-        if _SECRET_NAME.search(name.upper()) and len(value) >= _SHORTEST_SECRET
-    ]
+    """Nothing of a report may let somebody in."""
+    evidence = tuple(_clean(line, environ) for line in look.evidence)
+    return replace(look, said=_clean(look.said, environ), evidence=evidence)
 
-    def clean(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "…")
-        return re.sub(r"(://)[^/\s@]+@", r"\1…@", text)
 
-    return replace(look, said=clean(look.said), evidence=tuple(map(clean, look.evidence)))
+def _clean(text: str, environ: Mapping[str, str]) -> str:
+    """Without secrets of the environment, and without passwords of addresses."""
+    for name, value in environ.items():
+        if _SECRET_NAME.search(name.upper()) and len(value) >= _SHORTEST_SECRET:
+            text = text.replace(value, "…")
+    return re.sub(r"(://)[^/\s]+@", r"\1…@", text)

@@ -14,7 +14,7 @@ import httpx
 
 from otel_accubooks.contract.panel import Dashboard
 from otel_accubooks.contract.query import DAY
-from otel_accubooks.servers.api import Api, ApiError
+from otel_accubooks.servers.api import DIRECT, Api, ApiError
 
 Json = dict[str, Any]
 
@@ -47,6 +47,12 @@ class Page:
     facts: str
     moment: float
 
+    @property
+    def since(self) -> float | None:
+        """The Unix time since when the application is up; None where the page does not say."""
+        found = re.search(r"up since (\S+ \S+) UTC", self.facts)
+        return datetime.fromisoformat(f"{found[1]}+00:00").timestamp() if found else None
+
 
 class Viewer:
     """The viewer at `address`. Every method raises ApiError where it does not answer as one."""
@@ -54,7 +60,7 @@ class Viewer:
     def __init__(self, address: str) -> None:
         self._api = Api(address, {})
         self.address = self._api.address
-        self._files = httpx.Client(base_url=self.address, timeout=30)
+        self._files = httpx.Client(base_url=self.address, timeout=30, mounts=DIRECT)
         self._there: set[str] = set()
 
     def has(self, board: Dashboard) -> bool:

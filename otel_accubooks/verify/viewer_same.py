@@ -8,6 +8,7 @@ from otel_accubooks.contract.panel import Dashboard, Panel
 from otel_accubooks.verify.dashboards import Watched
 from otel_accubooks.verify.viewer_page import Page, began
 from otel_accubooks.viewer import figures
+from otel_accubooks.viewer.page import since
 from otel_accubooks.viewer.prometheus import Prometheus, UnansweredError
 from otel_accubooks.viewer.reading import Group, View, ask
 from otel_accubooks.viewer.units import parts
@@ -17,6 +18,8 @@ _LATE_SECONDS = 120.0
 # What a number may have been drawn of: some seconds before the moment that the page names.
 _BEFORE_SECONDS = 10
 _EXACT = 1e-9
+# A point may have come later than the page was drawn, and was read somewhat later than it says.
+_START_SECONDS = 2.0
 
 
 def differs(board: Dashboard, page: Page, watched: Watched) -> str:
@@ -25,6 +28,14 @@ def differs(board: Dashboard, page: Page, watched: Watched) -> str:
     compared = same = 0
     other = ""
     try:
+        began = client.at(since(watched.service), page.moment).result()
+        if not began or page.since is None:
+            return "the page does not say since when the application is up: is it of this version?"
+        if abs(began[0].points[0][1] - page.since) > _START_SECONDS:
+            return (
+                f"it shows an application that is up since {page.facts.rpartition('since ')[2]}, which "
+                f"is not the one of {client.shown}: start the viewer with --prometheus set to it"
+            )
         for panel in board.panels:
             for agrees in _agree(board, panel, page, watched.service, client):
                 compared += 1

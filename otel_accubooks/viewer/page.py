@@ -12,7 +12,9 @@ from urllib.parse import parse_qs, urlencode
 
 from dash import dcc, html
 
+from otel_accubooks.contract.metrics import SYSTEM_UPTIME_SECONDS
 from otel_accubooks.contract.panel import Dashboard
+from otel_accubooks.vendors.promql import SERVICE, quoted
 from otel_accubooks.viewer.panels import Shown, ask_shown, frame, nothing
 from otel_accubooks.viewer.prometheus import Prometheus, UnansweredError
 from otel_accubooks.viewer.reading import View
@@ -114,7 +116,9 @@ class Pages:
             services = self._prometheus.services(moment).result()
             service = service if service in services else next(iter(services), "")
             if service:
+                began = self._prometheus.at(since(service), moment)
                 panels = self._shown(View(dashboard, service, span, moment))
+                facts += "".join(f" · up since {_utc(row.points[0][1])}" for row in began.result())
             else:
                 banner = "No service has sent anything to this Prometheus in the last 24 h."
         except UnansweredError as error:
@@ -146,6 +150,16 @@ class Pages:
             for panel in view.dashboard.panels
         ]
         return {title: shown() for title, shown in asked}
+
+
+def since(service: str) -> str:
+    """PromQL for when a service was started, in Unix seconds: it tells one deployment from another."""
+    uptime = f"{SYSTEM_UPTIME_SECONDS.name}{{{SERVICE}={quoted(service)}}}"
+    return f"min(timestamp({uptime}) - {uptime})"
+
+
+def _utc(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _facts(dashboard: Dashboard, span: float, moment: float) -> str:

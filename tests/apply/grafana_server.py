@@ -8,10 +8,8 @@ https://grafana.com/docs/grafana/latest/developers/http_api/
 from __future__ import annotations
 
 import json
-import math
 import re
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,12 +18,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+from data_frames import PROMETHEUS, answered, moment
 
 Json = dict[str, Any]
 TOKEN = "glsa_test"
 UID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 PERMISSIONS = {1, 2, 4}
-PROMETHEUS = httpx.Client(trust_env=False, timeout=10)
 
 
 class Refusal(Exception):
@@ -170,9 +168,9 @@ class GrafanaServer:
         """Data frames, as the Prometheus data source makes them."""
         only(body, "queries", "from", "to")
         need(bool(body["queries"]), 400, "no queries found")
-        start, end = _moment(body["from"]), _moment(body["to"])
+        start, end = moment(body["from"]), moment(body["to"])
         results = {
-            one["refId"]: _asked(self.prometheus[one["datasource"]["uid"]], one, start, end)
+            one["refId"]: answered(self.prometheus[one["datasource"]["uid"]], one, start, end)
             for one in body["queries"]
         }
         wrong = [one for one in results.values() if "error" in one]
@@ -263,52 +261,6 @@ class GrafanaServer:
         need(not variables, 400, "Public dashboard has template variables")
 
 
-def _moment(told: str) -> float:
-    """now, now-1h or milliseconds, as Unix seconds."""
-    found = re.fullmatch(r"now(?:-(\d+)([smhd]))?", told)
-    if found is None:
-        return int(told) / 1000
-    return (
-        time.time() - int(found[1] or 0) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2] or "s"]
-    )
-
-
-def _asked(address: str, target: Json, start: float, end: float) -> Json:
-    asked: Json = {"query": target["expr"], "time": end}
-    path = "query"
-    if target.get("range"):
-        asked = {"query": target["expr"], "start": start, "end": end, "step": 15}
-        path = "query_range"
-    try:
-        answer = PROMETHEUS.get(f"{address}/api/v1/{path}", params=asked).json()
-    except httpx.HTTPError as error:
-        return {"error": f"Post {address}: {error}", "errorSource": "downstream", "status": 502}
-    if answer["status"] != "success":
-        told = f"{answer['errorType']}: {answer['error']}"
-        return {"error": told, "errorSource": "downstream", "status": 400}
-    return {"status": 200, "frames": [_frame(row) for row in answer["data"]["result"]]}
-
-
-def _frame(row: Json) -> Json:
-    points = row.get("values") or [row["value"]]
-    values = [float(value) for _, value in points]
-    numbers = [value if math.isfinite(value) else None for value in values]
-    odd = [place for place, value in enumerate(values) if math.isnan(value)]
-    fields = [
-        {"name": "Time", "type": "time", "typeInfo": {"frame": "time.Time"}},
-        {
-            "name": "Value",
-            "type": "number",
-            "typeInfo": {"frame": "float64"},
-            "labels": row["metric"],
-        },
-    ]
-    data: Json = {"values": [[round(1000 * float(t)) for t, _ in points], numbers]}
-    if odd:
-        data["entities"] = [None, {"NaN": odd}]
-    return {"schema": {"meta": {"type": "timeseries-multi"}, "fields": fields}, "data": data}
-
-
 Route = Callable[..., Any]
 # Answered to whoever asks.
 OPEN: list[tuple[str, str, Route]] = [
@@ -366,7 +318,7 @@ def _handler(grafana: GrafanaServer) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("content-length", 0))
             text = self.rfile.read(length)
             try:
-                status, body = 200, self._asked(json.loads(text) if text else None)
+                status, body = 200, self.answered(json.loads(text) if text else None)
             except Refusal as refusal:
                 status, body = refusal.status, refusal.body
             answer = json.dumps(body).encode()
@@ -376,7 +328,7 @@ def _handler(grafana: GrafanaServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(answer)
 
-        def _asked(self, body: Json | None) -> Any:
+        def answered(self, body: Json | None) -> Any:
             url = urlsplit(self.path)
             routes = OPEN if url.path.startswith("/api/public/") else ROUTES
             if routes is ROUTES:

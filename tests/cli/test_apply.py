@@ -50,7 +50,7 @@ def test_what_is_applied_twice_is_as_it_should_be(grafana: GrafanaServer, url: s
     second = apply("grafana", "--url", url, GRAFANA_TOKEN=TOKEN)
     assert (second.exit_code, grafana.writes) == (0, written)
     assert second.output.rstrip().endswith("as they should be.")
-    assert len(second.output.splitlines()) == 1
+    assert len(second.output.splitlines()) == 2, "with whom it is compared, and the sum"
 
 
 def test_the_executive_dashboard_is_shared_if_asked(grafana: GrafanaServer, url: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
+import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -115,7 +117,9 @@ def test_an_interrupted_one_leaves_a_report(way: Callable[[Looking], None], tmp_
     """Exit 130; it says so, and is no success."""
 
     def look(_: Site) -> list[Look]:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+        return []
 
     way(look)
     code, report = verify(tmp_path)
@@ -134,6 +138,23 @@ def test_a_folder_that_cannot_be_written_is_told_first(
     assert run(Servers(), TO, folder=file / "evidence") == 2
     assert looked == []
     assert "cannot be written" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_lost_meanwhile_is_no_success(
+    way: Callable[[Looking], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a report nobody can sign; one line says so."""
+    folder = tmp_path / "evidence"
+
+    def lose(_: Site) -> Iterable[Look]:
+        shutil.rmtree(folder)
+        return looks()(_)
+
+    way(lose)
+    assert run(Servers(), TO, folder=folder) == 2
+    told = capsys.readouterr().out
+    assert "what was seen is lost" in told
+    assert "SUCCESS" not in told
 
 
 def test_a_way_that_cannot_be_gone_is_incomplete(

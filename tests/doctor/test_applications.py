@@ -224,6 +224,13 @@ def test_a_sitecustomize_before_the_launchers(sink: OtlpReceiver, tmp_path: Path
         assert "sitecustomize-hidden" in app.ids()
 
 
+def test_a_sitecustomize_in_the_current_folder(sink: OtlpReceiver, tmp_path: Path) -> None:
+    """An empty entry of PYTHONPATH is the folder in which the application was started."""
+    command = "PYTHONPATH=:$PYTHONPATH exec python -m gunicorn -b 127.0.0.1:{port} app:app"
+    with started(tmp_path / "a", sink, "sh", "-c", command, sitecustomize="") as app:
+        assert app.ids() == {"sitecustomize-hidden"}
+
+
 def test_settings_that_are_wrong(sink: OtlpReceiver, tmp_path: Path) -> None:
     """Each of them is named, by one line, and no secret is among what is said."""
     env = {
@@ -272,6 +279,28 @@ def test_a_setting_that_sends_nothing(
     """One setting each that keeps everything from being sent, or from arriving."""
     with started(tmp_path / "a", sink, env={name: value}) as app:
         assert expected in app.ids()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected", "fix"),
+    [
+        ("HTTP_PROXY", "http://127.0.0.1:9", "proxy-between", "NO_PROXY"),
+        ("OTEL_METRICS_EXPORTER", "oltp", "exporter-not-installed", "to otlp"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "{sink}", "endpoint-path", "add /v1/metrics"),
+        ("OTEL_ACCUBOOKS_RULES", "nowhere.toml", "rules-refused", "OTEL_ACCUBOOKS_RULES"),
+    ],
+)
+def test_a_cause_stands_alone(
+    sink: OtlpReceiver, tmp_path: Path, name: str, value: str, expected: str, fix: str
+) -> None:
+    """What follows from a fault is not told beside it, also where the exporter has said so too."""
+    env = {name: value.replace("{sink}", sink.endpoint)}
+    with started(tmp_path / "a", sink, env=env) as app:
+        app.get("/things/1")
+        assert eventually(lambda: list((app.folder / "state").glob("*/segment-*")))
+        (found,) = app.report().findings
+        assert found.kind.id == expected
+        assert fix in found.fix
 
 
 def test_a_folder_that_cannot_be_used(sink: OtlpReceiver, tmp_path: Path) -> None:
@@ -461,6 +490,23 @@ def test_a_process_that_is_not_there() -> None:
     report = examine(Servers(prometheus=""), {}, pids=[ended.pid])
     assert "no-such-process" in {finding.kind.id for finding in report.findings}
     assert report.ill
+
+
+def test_a_wrapper_is_named(tmp_path: Path) -> None:
+    """The number of a shell that started the application stands for what is below it."""
+    (tmp_path / "web.py").write_text(
+        "import flask, time\nprint('up', flush=True)\ntime.sleep(600)\n"
+    )
+    command = [*("sh", "-c"), f"{sys.executable} web.py; true"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path) as shell:
+        try:
+            assert shell.stdout is not None
+            assert shell.stdout.readline() == b"up\n"
+            report = examine(Servers(prometheus=""), {}, pids=[shell.pid])
+            assert {finding.kind.id for finding in report.findings} == {"launcher-not-used"}
+        finally:
+            for child in psutil.Process(shell.pid).children():
+                child.kill()
 
 
 def test_nothing_runs() -> None:

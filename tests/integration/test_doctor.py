@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
@@ -161,8 +162,34 @@ def test_a_gateway_that_cannot_hand_on(deployment: Deployment, tmp_path: Path) -
     )
     with gateway, small_app(tmp_path / "lost", gateway.otlp_url) as app:
         report = examined(deployment, of=[app.pid], wait=SOON)
-        assert {"probe-lost", "series-missing"} <= ids(report)
+        assert {"probe-lost", "series-missing", "gateway-cannot-hand-on"} <= ids(report)
         assert "gateway-unreachable" not in ids(report)
+
+
+def test_a_gateway_that_feeds_another_backend(deployment: Deployment, tmp_path: Path) -> None:
+    """It hands on all that it takes, and not to the Prometheus that is asked: its exporter is named."""
+    backend = yaml.safe_load(backend_file("prometheus-remote-write").read_text())
+    backend["exporters"] = {"debug": {}}
+    for pipeline in backend["service"]["pipelines"].values():
+        pipeline["exporters"] = ["debug"]
+    elsewhere = tmp_path / "elsewhere.yaml"
+    elsewhere.write_text(yaml.safe_dump(backend))
+    gateway = Collector(tmp_path / "gateway", find_collector(), ["prometheus-remote-write"])
+    gateway.argv[-1] = str(elsewhere)
+    with gateway, small_app(tmp_path / "elsewhere", gateway.otlp_url) as app:
+
+        def named() -> str:
+            found = examined(deployment, of=[app.pid], wait=SOON).findings
+            return " ".join(f.found for f in found if f.kind.id == "gateway-feeds-another")
+
+        assert eventually(lambda: "debug" in named(), 60)
+
+
+def test_two_people_call_the_doctor_at_once(deployment: Deployment) -> None:
+    """Both marked metrics are found, though they are values of one series."""
+    with ThreadPoolExecutor(2) as people:
+        both = [people.submit(examined, deployment) for _ in range(2)]
+    assert [ids(one.result()) for one in both] == [{"no-alertmanager"}] * 2
 
 
 def test_a_gateway_that_refuses_the_token(deployment: Deployment, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from otel_accubooks.stack.files import PROMETHEUS
 from otel_accubooks.stack.postgres import Postgres
 from otel_accubooks.stack.prometheus import DIRECT, Prometheus
 from otel_accubooks.stack.redis import Redis
+from otel_accubooks.vendors.promql import APPLICATION_JOB
 
 PATHS = [
     f"/api/monitoring/{name}" for name in ("health", "health/detailed", "pool-config", "summary")
@@ -179,7 +180,7 @@ def scraping(folder: Path, binary: Path, port: int) -> Iterator[Prometheus]:
     place = folder / binary.name
     shutil.copytree(PROMETHEUS, place / "shipped")
     config = yaml.safe_load(DIRECT.read_text())
-    metrics, _ = config["scrape_configs"]
+    (metrics,) = (job for job in config["scrape_configs"] if job["job_name"] == APPLICATION_JOB)
     metrics["authorization"] = {"credentials_file": str(folder / "token")}
     (place / "shipped" / DIRECT.name).write_text(yaml.safe_dump(config))
     with Prometheus(

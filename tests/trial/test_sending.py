@@ -43,6 +43,15 @@ def test_it_goes_under_the_services_name_and_the_runs_number(receiver: OtlpRecei
     assert series.value == 0
 
 
+def test_a_gateway_on_this_machine_is_reached_without_a_proxy(
+    receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the environment has for others."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert sent(receiver.endpoint, Trial()).taken
+
+
 def test_one_that_is_not_there_received_nothing(receiver: OtlpReceiver) -> None:
     """One that breaks the connection may have."""
     nobody = sent(f"http://127.0.0.1:{free_port()}", Trial())

@@ -147,3 +147,16 @@ def test_no_secret_is_told() -> None:
     (only,) = run_step(Step("one", ("pair",), look), site(DD_API_KEY="correct-horse"))
     for text in (only.said, *only.evidence):
         assert text == "refused … at https://…@books.example/x"
+
+
+def test_no_secret_is_told_while_looking() -> None:
+    """Nor in a line about what is being done."""
+    lines: list[str] = []
+
+    def look(looked_at: Site) -> list[Look]:
+        looked_at.say("waiting for http://user:battery@staple@books.example with correct-horse")
+        return []
+
+    watched = Site(Servers(), TO, {"DD_API_KEY": "correct-horse"}, lines.append)
+    run_step(Step("one", ("pair",), look), watched)
+    assert lines == ["waiting for http://…@books.example with …"]

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -14,13 +15,17 @@ import psutil
 import pytest
 
 from otel_accubooks.contract.dashboards import DASHBOARDS, EXECUTIVE_OVERVIEW
+from otel_accubooks.servers.prometheus import Prometheus as Client
 from otel_accubooks.servers.settings import Servers
 from otel_accubooks.stack.ports import free_port
 from otel_accubooks.stack.prometheus import Prometheus
 from otel_accubooks.vendors.addresses import Addresses
-from otel_accubooks.verify.dashboards import GIVES
+from otel_accubooks.vendors.promql import APPLICATION_JOB
+from otel_accubooks.verify.dashboards import GIVES, Watched
 from otel_accubooks.verify.dashboards_step import STEPS
 from otel_accubooks.verify.look import Look
+from otel_accubooks.verify.viewer_page import Viewer
+from otel_accubooks.verify.viewer_same import differs
 from otel_accubooks.verify.way import Site
 from otel_accubooks.viewer import application
 from tests.verify.application import Application
@@ -31,6 +36,7 @@ TO = Addresses(
     escalation_email=("cto@example.com",),
     application="https://books.example",
 )
+EARLIER = "2026-01-01 00:00:00 UTC"
 PUBLIC = EXECUTIVE_OVERVIEW.name
 DATA = {f"data {board.name}" for board in DASHBOARDS}
 
@@ -194,6 +200,17 @@ def test_a_viewer_over_another_deployment(prometheus: Prometheus, other: Prometh
     assert set(found) == {*DATA, "access executives"}
     for name in ("data database_performance", "access executives"):
         assert "start the viewer with --prometheus" in found[name]
+
+
+def test_a_viewer_over_a_twin(prometheus: Prometheus, public: str) -> None:
+    """Its numbers are the same, as those of few users are; it was started at another time."""
+    viewer, client = Viewer(public), Client(prometheus.url)
+    with contextlib.closing(viewer), contextlib.closing(client):
+        page = viewer.page(EXECUTIVE_OVERVIEW, APPLICATION_JOB)
+        watched = Watched(client, APPLICATION_JOB)
+        assert differs(EXECUTIVE_OVERVIEW, page, watched) == ""
+        twin = replace(page, facts=f"{page.facts.partition(' · up since')[0]} · up since {EARLIER}")
+        assert f"is up since {EARLIER}, which is not" in differs(EXECUTIVE_OVERVIEW, twin, watched)
 
 
 def test_metrics_that_do_not_come(other: Prometheus) -> None:

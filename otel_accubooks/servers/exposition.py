@@ -2,45 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from otel_accubooks.servers.api import ApiError
+from otel_accubooks.servers.api import DIRECT, ApiError
 
 _SECONDS = 15.0
 
-
-@dataclass(frozen=True)
-class Exposed:
-    """One sample of an exposition."""
-
-    labels: dict[str, str]
-    value: float
-
-
-Exposition = dict[str, list[Exposed]]
+# Samples by their name.
+Exposition = dict[str, list[Sample]]
 
 
 def exposed(url: str, token: str = "") -> Exposition:
-    """The samples at `url` by their name; `token` is shown to it. Raises ApiError."""
+    """The samples at `url`, which is shown `token`. Raises ApiError, which does not show it."""
     headers = {"Accept": "text/plain;version=0.0.4"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        answer = httpx.get(url, headers=headers, timeout=_SECONDS)
+        # As Prometheus does when it scrapes, redirects are followed.
+        with httpx.Client(timeout=_SECONDS, follow_redirects=True, mounts=DIRECT) as client:
+            answer = client.get(url, headers=headers)
         answer.raise_for_status()
-        found: Exposition = {}
-        for family in text_string_to_metric_families(answer.text):
-            for sample in family.samples:
-                found.setdefault(sample.name, []).append(Exposed(sample.labels, sample.value))
+        return parse(answer.text)
     except httpx.HTTPStatusError as error:
         raise ApiError(f"GET {url}: {error.response.status_code}") from error
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ApiError(f"GET {url}: {error or type(error).__name__}") from error
     except ValueError as error:
         raise ApiError(f"GET {url}: no exposition for Prometheus: {error}") from error
+
+
+def parse(text: str) -> Exposition:
+    """The samples of an exposition in text format 0.0.4. Raises ValueError."""
+    found: Exposition = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append(sample)
     return found
 
 
