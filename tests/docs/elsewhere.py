@@ -6,6 +6,7 @@ says why. What a stand-in prints is not what the real one would, so it is compar
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -107,8 +108,9 @@ def put_into(folder: Path) -> None:
     folder.mkdir()
     (folder / ".collector").write_text(str(find_collector()))
     (folder / ".prometheus").write_text(str(find_prometheus3()))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for name, stand_in in STAND_INS.items():
-        real = shutil.which(name) or f"{name}-is-not-installed"
+        real = shutil.which(name, path=path) or f"{name}-is-not-installed"
         script = folder / name
         script.write_text(f"#!/bin/sh\n{stand_in.script.replace('{real}', real)}\n")
         script.chmod(0o755)

@@ -15,6 +15,8 @@ from tests.docs.reading import EXECUTORS, FINDERS, SERVING, Reading, Serving
 from tests.docs.spoken import STEPS, carry_out
 from tests.docs.stand import Stand
 
+# One deployment is set up and looked at in whole, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(900)
 EVERY = [block for page in pages() for block in blocks(page)]
 RUNBOOKS = [page for page in pages() if page.startswith("docs/runbooks/")]
 SPOKEN = {page: [c for c in inline_code(page) if c.heading in STEPS] for page in RUNBOOKS}

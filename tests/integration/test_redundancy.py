@@ -25,6 +25,10 @@ from otel_accubooks.stack.prometheus import Prometheus
 from otel_accubooks.vendors.alertmanager import PACES, Pace
 from tests.collector.otlp_application import Application
 
+# One deployment is set up and looked at in whole, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(900)
+
+
 ALERT = "SystemUnhealthy"  # P0: phone, mail and Slack
 PATIENCE = 60.0
 # As in earnest, a group is never looked at while Prometheus evaluates: a second lies in between. What

@@ -39,6 +39,10 @@ LEAKY = """
 import threading, time
 from flask import Flask
 
+# One deployment is set up and looked at in whole, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(900)
+
+
 app = Flask(__name__)
 kept = []
 

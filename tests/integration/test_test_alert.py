@@ -44,6 +44,10 @@ from pathlib import Path
 from otel_accubooks.cli.test_alert import run
 from otel_accubooks.servers.settings import servers
 from otel_accubooks.vendors.addresses import read
+
+# One deployment is set up and looked at in whole, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(900)
+
 sys.exit(run(servers(None, {}), read(Path(sys.argv[1]))))
 """
 

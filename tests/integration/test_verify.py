@@ -40,6 +40,8 @@ from otel_accubooks.verify.verification import run_step
 from otel_accubooks.verify.way import Site
 from otel_accubooks.verify.ways import prometheus_alone
 
+# One deployment is set up and looked at in whole, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(900)
 WAY = prometheus_alone()
 STEPS = {name: step for step in WAY for name in step.gives}
 ROUTES = len(configuration(Addresses(("a@b.c",), ("a@b.c",), ""))["route"]["routes"])
