@@ -30,6 +30,8 @@ from otel_accubooks.stack.process import Server
 from otel_accubooks.stack.prometheus import Prometheus
 from otel_accubooks.stack.receivers import Receivers
 
+# One deployment is set up and looked at in whole, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(900)
 SECONDS = 12.0
 BROKEN_SECONDS = 28.0
 # Longer than what a soak calls a gap.
@@ -38,11 +40,6 @@ OUTAGE_SECONDS = 17.0
 LEAKY = """
 import threading, time
 from flask import Flask
-
-# One deployment is set up and looked at in whole, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(900)
-
-
 app = Flask(__name__)
 kept = []
 

@@ -30,6 +30,8 @@ from otel_accubooks.trial import test_alert
 from otel_accubooks.trial.hop import Hop
 from otel_accubooks.vendors.alertmanager import PACES, Pace
 
+# One deployment is set up and looked at in whole, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(900)
 TOKEN = "battery-staple"
 PATIENCE = 60.0
 QUICK = {**PACES, "test": Pace(1, 3, 3600)}  # the end is told a little sooner
@@ -44,9 +46,6 @@ from pathlib import Path
 from otel_accubooks.cli.test_alert import run
 from otel_accubooks.servers.settings import servers
 from otel_accubooks.vendors.addresses import read
-
-# One deployment is set up and looked at in whole, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(900)
 
 sys.exit(run(servers(None, {}), read(Path(sys.argv[1]))))
 """
