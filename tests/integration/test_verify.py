@@ -191,6 +191,35 @@ def test_success(verified: Verified, place: Place) -> None:
     assert [secret for secret in secrets if secret in verified.text] == []
 
 
+def test_the_second_of_a_pair_has_wrong_secrets(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first tells everybody, and nobody would know until it dies: so the second is tried too."""
+    ours = Path(place.receivers.to.secrets)
+    for secret in ours.iterdir():
+        (tmp_path / secret.name).write_text(secret.read_text())
+    (tmp_path / "slack_url").write_text(place.receivers.slack.webhook("nobody"))
+
+    def elsewhere(config: Any) -> None:
+        config.update(yaml.safe_load(yaml.safe_dump(config).replace(str(ours), str(tmp_path))))
+
+    clusters = [
+        (httpx.get(f"{one.url}/api/v2/status").json()["cluster"]["name"], one)
+        for one in place.receivers.alertmanagers
+    ]
+    second = max(clusters, key=lambda cluster: cluster[0])[1]
+    site = Site(place.servers, place.receivers.to, place.receivers.environment, lambda _: None)
+    monkeypatch.setattr(test_alert, "ARRIVED_SECONDS", 20.0)
+    monkeypatch.setattr(test_alert, "OVER_SECONDS", 60.0)
+    with reloaded(second, second.config, elsewhere):
+        looks = list(look_others_of_pair(site))
+    assert {look.name for look in looks} == {"pair"}
+    wrong = [look.said for look in looks if look.state != "passed"]
+    told = "\n".join([second.url, *(f"{look.state}: {look.said}" for look in looks)])
+    assert [said for said in wrong if f"by {second.url}: Slack #alerts" in said], told
+    assert [look for look in looks if "PagerDuty" in look.said and look.state == "passed"], told
+
+
 # The rules
 
 
@@ -635,31 +664,3 @@ def test_an_application_is_dead(place: Place) -> None:
     place.deployment.gunicorn.kill()
     assert eventually(lambda: _up(place, f":{place.deployment.app_port}/") == "down", PATIENCE)
     failed(place.look("interval"), "/api/monitoring/metrics is down")
-
-
-def test_the_second_of_a_pair_has_wrong_secrets(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first tells everybody, and nobody would know until it dies: so the second is tried too."""
-    ours = Path(place.receivers.to.secrets)
-    for secret in ours.iterdir():
-        (tmp_path / secret.name).write_text(secret.read_text())
-    (tmp_path / "slack_url").write_text(place.receivers.slack.webhook("nobody"))
-
-    def elsewhere(config: Any) -> None:
-        config.update(yaml.safe_load(yaml.safe_dump(config).replace(str(ours), str(tmp_path))))
-
-    clusters = [
-        (httpx.get(f"{one.url}/api/v2/status").json()["cluster"]["name"], one)
-        for one in place.receivers.alertmanagers
-    ]
-    second = max(clusters, key=lambda cluster: cluster[0])[1]
-    site = Site(place.servers, place.receivers.to, place.receivers.environment, lambda _: None)
-    monkeypatch.setattr(test_alert, "ARRIVED_SECONDS", 20.0)
-    monkeypatch.setattr(test_alert, "OVER_SECONDS", 60.0)
-    with reloaded(second, second.config, elsewhere):
-        looks = list(look_others_of_pair(site))
-    assert {look.name for look in looks} == {"pair"}
-    wrong = [look.said for look in looks if look.state != "passed"]
-    assert [said for said in wrong if f"by {second.url}: Slack #alerts" in said], looks
-    assert [look for look in looks if "PagerDuty" in look.said and look.state == "passed"], looks
