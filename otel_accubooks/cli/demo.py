@@ -20,6 +20,7 @@ from otel_accubooks.cli.stopping import Stopped, stoppable
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.stack.binaries import NotFoundError
 from otel_accubooks.stack.comparison import Read, Row, compare, in_datadog, in_prometheus
+from otel_accubooks.stack.dashboards import as_servers
 from otel_accubooks.stack.dashboards import start as start_dashboards
 from otel_accubooks.stack.deployment import EXAMPLE, Deployment
 from otel_accubooks.stack.hand_over import write
@@ -95,9 +96,7 @@ def _start(running: ExitStack, folder: Path, backends: tuple[str, ...]) -> _Demo
             prometheus=prometheus,
             standby=deployment.standby.url if deployment.standby else "",
             gateway=gateway,
-            grafana=dashboards.get("Grafana", ""),
-            viewer=dashboards["Dashboards"],
-            public=dashboards["Executives"],
+            **as_servers(dashboards),
         )
         hand_over = partial(write, folder, receivers.to, servers, receivers.environment)
     if deployment.datadog is not None:

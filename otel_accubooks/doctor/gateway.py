@@ -16,6 +16,7 @@ from otel_accubooks.doctor.destinations import Destination, destinations
 from otel_accubooks.doctor.exporter import TOKEN, UNREACHABLE
 from otel_accubooks.doctor.finding import Finding, Kind
 from otel_accubooks.doctor.scene import Clock, Scene
+from otel_accubooks.servers.api import LOOPBACK
 from otel_accubooks.servers.exposition import parse
 
 WRONG_PATH = Kind(
@@ -89,7 +90,6 @@ _BY_STATUS = {
     429: OVERLOADED,
     503: OVERLOADED,
 }
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PROTOBUF = {"content-type": "application/x-protobuf"}
 
 
@@ -140,7 +140,7 @@ def _by_proxy(to: Destination, found: Finding | None) -> Finding | None:
 
 def _beside(gateways: Sequence[Destination]) -> list[str]:
     """Pages that gateways of this host may have, at the ports beside those that they are sent to."""
-    mine = {urlsplit(to.url).port for to in gateways if urlsplit(to.url).hostname in _LOOPBACK}
+    mine = {urlsplit(to.url).port for to in gateways if urlsplit(to.url).hostname in LOOPBACK}
     try:
         listening = [
             (c.pid, c.laddr.port)

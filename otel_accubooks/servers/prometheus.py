@@ -35,12 +35,12 @@ class Prometheus:
     def query(self, promql: str, time: float | None = None) -> list[Sample]:
         """The instant vector of a query, now or at `time` (Unix seconds)."""
         asked = {"query": promql} | ({} if time is None else {"time": f"{time:.3f}"})
-        return _samples(self._data("query", asked))
+        return samples(self._data("query", asked))
 
     def query_range(self, promql: str, start: float, end: float, step: float) -> list[Sample]:
         """The values of a query from `start` to `end`, one every `step` seconds."""
         asked = {"query": promql, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": str(step)}
-        return _samples(self._data("query_range", asked))
+        return samples(self._data("query_range", asked))
 
     def targets(self) -> list[dict[str, Any]]:
         """The active targets: labels, scrapeInterval, health, lastError, lastScrape of each."""
@@ -92,7 +92,8 @@ class Prometheus:
             ) from None
 
 
-def _samples(data: Any) -> list[Sample]:
+def samples(data: Any) -> list[Sample]:
+    """The series of an answer's `data`, of a query at a moment or over a time."""
     return [
         Sample(
             row["metric"],

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from otel_accubooks.stack.binaries import find_collector, find_prometheus
 from otel_accubooks.stack.collector import Collector, GatewayPorts
+from otel_accubooks.stack.group import Group, Say
 from otel_accubooks.stack.ports import free_port
 from otel_accubooks.stack.prometheus import Prometheus
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-Say = Callable[[str], None]
 _PROMETHEIS = {"prometheus": "Prometheus", "prometheus-standby": "a second Prometheus as standby"}
 
 
-class Backends:
+class Backends(Group):
     """The gateway into `names`, files of collector/backends, with their data and logs in `folder`.
 
     "prometheus" and "prometheus-standby" are started here; of the others the gateway is told by
@@ -43,6 +37,7 @@ class Backends:
         scrape_interval: str | None = None,
         token: str | None = None,
     ) -> None:
+        super().__init__()
         self.folder, self.names = folder, tuple(names)
         self.ports = ports or GatewayPorts()
         self.prometheus: Prometheus | None = None
@@ -59,16 +54,6 @@ class Backends:
             "prometheus": [f"127.0.0.1:{port}" for port in self._prometheus_ports.values()],
         }
         self._rules, self._scrape_interval, self._token = rules, scrape_interval, token
-        self._running = ExitStack()
-
-    def start(self, say: Say) -> Self:
-        """Starts everything; `say` is told each step before it begins. Raises StartError."""
-        try:
-            self._start(say)
-        except BaseException:
-            self._running.close()
-            raise
-        return self
 
     def _start(self, say: Say) -> None:
         files = list(self.names)
@@ -101,14 +86,3 @@ class Backends:
                 port=self._prometheus_ports[name],
             )
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._running.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from otel_accubooks.stack.grafana import PORT as GRAFANA_PORT
 from otel_accubooks.stack.grafana import Grafana, find_grafana
@@ -41,6 +42,12 @@ def start(
         grafana = Grafana(folder / "grafana", binary, rendered, prometheus, port=port)
         shown["Grafana"] = running.enter_context(grafana).url
     return shown
+
+
+def as_servers(shown: Mapping[str, str]) -> dict[str, Any]:
+    """What `start` gave, as fields of `Servers`."""
+    fields = {"viewer": "Dashboards", "public": "Executives", "grafana": "Grafana"}
+    return {field: shown.get(name, "") for field, name in fields.items()}
 
 
 def _or_free(port: int) -> int:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 import psutil
 
@@ -17,22 +14,18 @@ from otel_accubooks.stack.backends import Backends
 from otel_accubooks.stack.collector import GatewayPorts
 from otel_accubooks.stack.datadog_intake import DatadogIntake
 from otel_accubooks.stack.files import REPOSITORY
+from otel_accubooks.stack.group import Group, Say
 from otel_accubooks.stack.ports import free_port, tcp_open
 from otel_accubooks.stack.postgres import Postgres
 from otel_accubooks.stack.process import Server
 from otel_accubooks.stack.prometheus import Prometheus
 from otel_accubooks.stack.redis import Redis
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 EXAMPLE = REPOSITORY / "examples" / "accubooks"
 EXPORT_INTERVAL_MS = 2000
 EXPORTER_SECONDS = 10.0
 SERVICE = "accubooks"
 _API_KEY = "0" * 32
-
-Say = Callable[[str], None]
 
 
 def _has_argument(process: psutil.Process, start: str) -> bool:
@@ -42,7 +35,7 @@ def _has_argument(process: psutil.Process, start: str) -> bool:
         return False
 
 
-class Deployment:
+class Deployment(Group):
     """One deployment of the example application, its metrics going to the named backends.
 
     Everything is in `folder`, the logs among it; the application listens on `port`. As a context
@@ -66,6 +59,7 @@ class Deployment:
         scrape_interval: str | None = None,
         alertmanager: str | Sequence[str] = (),
     ) -> None:
+        super().__init__()
         self.folder = folder
         self.backends = tuple(backends)
         self.ports = GatewayPorts()
@@ -80,16 +74,6 @@ class Deployment:
         told = [alertmanager] if isinstance(alertmanager, str) else alertmanager
         self._alertmanagers = tuple(told)
         self._env: dict[str, str] = {}
-        self._running = ExitStack()
-
-    def start(self, say: Say) -> Self:
-        """Starts everything; `say` is told each step before it begins. Raises StartError."""
-        try:
-            self._start(say)
-        except BaseException:
-            self._running.close()
-            raise
-        return self
 
     def _start(self, say: Say) -> None:
         say("PostgreSQL")
@@ -188,18 +172,3 @@ class Deployment:
             return (self.folder / name).read_text(errors="replace")
         except FileNotFoundError:
             return ""
-
-    def stop(self) -> None:
-        """Stops everything, the last started first."""
-        self._running.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from otel_accubooks.servers.settings import Servers
 from otel_accubooks.stack.alertmanager import Alertmanager, several
 from otel_accubooks.stack.backends import Backends
 from otel_accubooks.stack.binaries import find_alertmanager
 from otel_accubooks.stack.collector import GatewayPorts
+from otel_accubooks.stack.dashboards import as_servers
 from otel_accubooks.stack.dashboards import start as start_dashboards
 from otel_accubooks.stack.files import backend_file
+from otel_accubooks.stack.group import Group, Say
 from otel_accubooks.stack.ports import tcp_open
 from otel_accubooks.stack.process import StartError
 from otel_accubooks.stack.receivers import Receivers
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.vendors.rendering import BACKENDS as RENDERED
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 GATEWAY = GatewayPorts(4317, 4318, 8125, 13133, 8888, 8889)
 PROMETHEIS = {"prometheus": 9090, "prometheus-standby": 9091}
@@ -33,10 +29,8 @@ ALERTMANAGERS = (9093, 9095)  # 9094 is where those of a pair agree, where nobod
 # A setting in a backend's file for which there is no default.
 _NEEDED = re.compile(r"\$\{env:(\w+)\}")
 
-Say = Callable[[str], None]
 
-
-class Local:
+class Local(Group):
     """The gateway into `names`, files of collector/backends, and what belongs to them.
 
     With "prometheus" there are Prometheus, Alertmanager and dashboards too; with
@@ -55,26 +49,20 @@ class Local:
         to: Addresses | None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
+        super().__init__()
         self.folder, self.names, self.to = folder, tuple(names), to
         self.servers = Servers(gateway=f"http://127.0.0.1:{GATEWAY.otlp_http}")
         self.environment: Mapping[str, str] = {}
         self.shown: dict[str, str] = {"OTLP": self.servers.gateway}
         self._applications, self._environ = applications, environ
-        self._running = ExitStack()
 
-    def start(self, say: Say) -> Self:
-        """Starts everything; `say` is told each step before it begins. Raises StartError."""
-        try:
-            self._check_settings()
-            self._check_ports()
-            if "prometheus" in self.names:
-                self._start_with_prometheus(say)
-            else:
-                self._start_backends((), None, say)
-        except BaseException:
-            self._running.close()
-            raise
-        return self
+    def _start(self, say: Say) -> None:
+        self._check_settings()
+        self._check_ports()
+        if "prometheus" in self.names:
+            self._start_with_prometheus(say)
+        else:
+            self._start_backends((), None, say)
 
     def _start_with_prometheus(self, say: Say) -> None:
         alertmanagers = tuple(self._alertmanagers(say))
@@ -92,9 +80,7 @@ class Local:
             prometheus=prometheus,
             standby=standby,
             alertmanager=tuple(one.url for one in alertmanagers),
-            grafana=shown.get("Grafana", ""),
-            viewer=shown["Dashboards"],
-            public=shown["Executives"],
+            **as_servers(shown),
         )
         self.shown |= {"Prometheus": prometheus, **({"Standby": standby} if standby else {})}
         self.shown |= {"Alertmanager": ", ".join(self.servers.alertmanager), **shown}
@@ -150,14 +136,3 @@ class Local:
                     f"port {port}, which {name} would listen on, is taken: end what listens there "
                     f"(`ss -ltnp sport = :{port}` names it), or use that one instead"
                 )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._running.close()

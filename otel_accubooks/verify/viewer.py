@@ -12,7 +12,7 @@ import psutil
 
 from otel_accubooks.contract.dashboards import DASHBOARDS
 from otel_accubooks.contract.panel import Dashboard
-from otel_accubooks.servers.api import ApiError
+from otel_accubooks.servers.api import LOOPBACK, ApiError
 from otel_accubooks.verify import dashboards
 from otel_accubooks.verify.dashboards import TEAMS, Watched, access
 from otel_accubooks.verify.look import Look, State
@@ -20,8 +20,6 @@ from otel_accubooks.verify.source import FRESH_SECONDS
 from otel_accubooks.verify.viewer_page import Page, Viewer
 from otel_accubooks.verify.viewer_same import differs
 from otel_accubooks.verify.way import Site
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def looks(site: Site, watched: Watched) -> Iterator[Look]:
@@ -155,7 +153,7 @@ def _reached(viewer: Viewer, boards: list[Dashboard]) -> tuple[State, str]:
             f"viewer: {viewer.address} has no {', '.join(missing)}: is it started for all?",
         )
     reached = [viewer.address]
-    if urlsplit(viewer.address).hostname in _LOOPBACK:
+    if urlsplit(viewer.address).hostname in LOOPBACK:
         reached = list(_from_outside(viewer.address))
     if not reached:
         return (

@@ -6,7 +6,6 @@ import re
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ import httpx
 
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.contract.query import DAY
+from otel_accubooks.servers.prometheus import Sample, samples
 from otel_accubooks.vendors.promql import SERVICE, quoted
 
 _TIMEOUT = httpx.Timeout(20, connect=3)
@@ -30,15 +30,7 @@ class UnansweredError(Exception):
     """Prometheus did not answer: what was found instead, in one line without its address."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One series of an answer: its labels, and (time in Unix seconds, value) in order."""
-
-    labels: dict[str, str]
-    points: tuple[tuple[float, float], ...]
-
-
-Rows = Future[list[Row]]
+Rows = Future[list[Sample]]
 
 
 class Prometheus:
@@ -63,7 +55,7 @@ class Prometheus:
     def at(self, expression: str, moment: float) -> Rows:
         """The instant vector of `expression` at `moment` (Unix seconds)."""
         asked: _Asked = {"query": expression, "time": moment}
-        return self._once("/api/v1/query", _rows, moment, asked)
+        return self._once("/api/v1/query", samples, moment, asked)
 
     def over(self, expression: str, start: float, end: float, step: float, moment: float) -> Rows:
         """The values of `expression` from `start` to `end`, one every `step` seconds.
@@ -71,7 +63,7 @@ class Prometheus:
         What was asked of another `moment` is asked again: late points may have come.
         """
         asked: _Asked = {"query": expression, "start": start, "end": end, "step": step}
-        return self._once("/api/v1/query_range", _rows, moment, asked)
+        return self._once("/api/v1/query_range", samples, moment, asked)
 
     def services(self, moment: float) -> Future[list[str]]:
         """The services of which anything came in the day before `moment`, sorted."""
@@ -111,13 +103,3 @@ class Prometheus:
                 f"answers {answer.status_code}, not as Prometheus does: is the address right?"
             ) from None
         raise UnansweredError(f"refuses: {reason}")
-
-
-def _rows(data: Any) -> list[Row]:
-    return [
-        Row(
-            row["metric"],
-            tuple((float(t), float(v)) for t, v in row.get("values") or [row["value"]]),
-        )
-        for row in data["result"]
-    ]

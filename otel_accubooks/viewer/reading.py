@@ -11,8 +11,9 @@ from typing import Any
 
 from otel_accubooks.contract.panel import Curve, Dashboard, Panel
 from otel_accubooks.contract.query import Growth, Query, Series, Where, series_of
+from otel_accubooks.servers.prometheus import Sample
 from otel_accubooks.vendors.promql import SERVICE, duration, promql, quoted
-from otel_accubooks.viewer.prometheus import Prometheus, Row, Rows
+from otel_accubooks.viewer.prometheus import Prometheus, Rows
 from otel_accubooks.viewer.units import hours
 
 _POINTS = 240
@@ -133,7 +134,7 @@ def _groups(asked: _Asked) -> list[Group]:
     return sorted(told, key=lambda group: group.name)
 
 
-def _values(row: Row, grid: _Grid) -> tuple[float | None, ...]:
+def _values(row: Sample, grid: _Grid) -> tuple[float | None, ...]:
     values: list[float | None] = [None] * grid.count
     for time, value in row.points:
         place = round((time - grid.start) / grid.step)

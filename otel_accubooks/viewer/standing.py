@@ -11,8 +11,9 @@ from otel_accubooks.contract.alert import Alert
 from otel_accubooks.contract.alerts import BY_NAME
 from otel_accubooks.contract.panel import URGENT, Panel
 from otel_accubooks.contract.query import DAY, MINUTE
+from otel_accubooks.servers.prometheus import Sample
 from otel_accubooks.vendors.promql import SERVICE, promql, quoted
-from otel_accubooks.viewer.prometheus import Prometheus, Row, Rows
+from otel_accubooks.viewer.prometheus import Prometheus, Rows
 from otel_accubooks.viewer.reading import View, of_service
 
 SHOWN = 10
@@ -110,17 +111,17 @@ def ask_fired(panel: Panel, view: View, prometheus: Prometheus) -> Callable[[], 
     return fired
 
 
-def _beats(rows: list[Row]) -> bool:
+def _beats(rows: list[Sample]) -> bool:
     return any(row.labels["alertname"] == _HEARTBEAT for row in rows)
 
 
-def _about(service: str, rows: list[Row], services: list[str]) -> list[Row]:
+def _about(service: str, rows: list[Sample], services: list[str]) -> list[Sample]:
     """Without what is said of another service; what is said of the gateway concerns every one."""
     others = set(services) - {service}
     return [row for row in rows if row.labels.get(SERVICE) not in others]
 
 
-def _episodes(row: Row, end: float) -> list[Episode]:
+def _episodes(row: Sample, end: float) -> list[Episode]:
     alert = BY_NAME[row.labels["alertname"]]
     what = ", ".join(
         f"{name} {v}" for name, v in sorted(row.labels.items()) if name not in _OWN_LABELS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from otel_accubooks.contract.alerts import BY_NAME
 from otel_accubooks.contract.dashboards import BUSINESS_METRICS, OPERATIONS
 from otel_accubooks.contract.query import DAY, HOUR, Series, Where, series_of
-from otel_accubooks.viewer.prometheus import Row
+from otel_accubooks.servers.prometheus import Sample
 from otel_accubooks.viewer.reading import View, _Grid, _grid, _values, of_service
 from otel_accubooks.viewer.standing import _STEP, _about, _episodes
 
@@ -48,7 +48,7 @@ def test_bars_stand_side_by_side() -> None:
 
 def test_what_is_missing_or_no_number_is_a_gap() -> None:
     """The quantile of nothing is NaN."""
-    row = Row({}, ((100.0, 1.0), (130.0, float("nan")), (145.0, 2.0)))
+    row = Sample({}, ((100.0, 1.0), (130.0, float("nan")), (145.0, 2.0)))
     assert _values(row, _Grid(100, 15, 4)) == (1.0, None, None, 2.0)
 
 
@@ -56,7 +56,7 @@ def test_an_alert_that_fired_twice_is_two_episodes() -> None:
     """The second, up to now, is still firing."""
     times = [0, 60, 120, 600, 660, 720]
     labels = {"alertname": "HighLatency", "severity": "P1", "job": "a", "pool": "main"}
-    row = Row(labels, tuple((float(t), 1.0) for t in times))
+    row = Sample(labels, tuple((float(t), 1.0) for t in times))
     first, second = _episodes(row, end=720)
     assert (first.alert, first.what) == (BY_NAME["HighLatency"], "pool main")
     assert (first.began, first.lasted, first.firing) == (0, 120 + _STEP, False)
@@ -65,6 +65,6 @@ def test_an_alert_that_fired_twice_is_two_episodes() -> None:
 
 def test_alerts_of_another_service_are_not_this_one_s() -> None:
     """Those of the gateway, and those of nobody's, concern every service."""
-    rows = [Row({"job": job}, ()) for job in ("a", "b", "otel-gateway")] + [Row({}, ())]
+    rows = [Sample({"job": job}, ()) for job in ("a", "b", "otel-gateway")] + [Sample({}, ())]
     about = [row.labels.get("job") for row in _about("a", rows, ["a", "b"])]
     assert about == ["a", "otel-gateway", None]
