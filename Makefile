@@ -6,9 +6,9 @@ BIN := $(VENV)/bin
 BACKEND ?= prometheus,datadog
 READY := $(VENV)/.ready
 
-.PHONY: demo test drills lint docs clean
+.PHONY: demo test drills bench lint docs clean
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml hatch_build.py $(wildcard otel_accubooks/*/_*.c)
 	@echo "Making the environment in $(VENV) (about a minute)"
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && \
 	  echo "Installing Python's venv module (apt-get install python3-venv)" && \
@@ -31,6 +31,12 @@ drills: $(READY)
 	@$(BIN)/python -m otel_accubooks.stack.prerequisites
 	@$(BIN)/python -m pytest tests/drills -o python_files="*_drills.py" -n 3 --dist loadfile \
 	  --no-loadscope-reorder --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
+
+# Beside the peers, which it installs: an hour and more. `make bench ONLY="starting growth"` has some of it.
+bench: $(READY)
+	@$(BIN)/python -m otel_accubooks.stack.prerequisites tests
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev,bench]"
+	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -80,8 +80,7 @@ A drill ends by itself, and with the process that it runs in. Where no thread ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from otel_accubooks.contract.metrics import HTTP_REQUESTS_TOTAL
 
@@ -97,16 +96,14 @@ UNHEALTHY_HTTP_STATUS = 503
 Method = Literal["GET", "POST"]
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """A key of a JSON answer, dotted where it is nested, and what its value is."""
 
     name: str
     meaning: str
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """An address that is answered.
 
     `path` is below the prefix, except where it begins with a slash; `budget_ms` is within what time,

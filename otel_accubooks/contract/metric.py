@@ -1,24 +1,24 @@
-"""The words in which a metric is described."""
+"""The words in which a metric is described.
+
+Named tuples: every process of a service imports this, and data classes take five times as long to make.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Group = Literal["api", "database", "cache", "queue", "business", "system", "unsent", "pipeline"]
 Type = Literal["counter", "gauge", "histogram"]
 
 
-@dataclass(frozen=True)
-class Label:
+class Label(NamedTuple):
     """A label; `values` is its closed set, or None where the application bounds it."""
 
     name: str
     values: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One side of a ratio: a metric's series, kept where `label` starts with `prefix`."""
 
     metric: str
@@ -26,8 +26,7 @@ class Part:
     prefix: str = ""
 
 
-@dataclass(frozen=True)
-class Ratio:
+class Ratio(NamedTuple):
     """100 * increase(numerator) / sum of increase(denominators), over a window of seconds.
 
     `idle` is the answer while the denominators did not grow, so that it is never a division by zero.
@@ -42,8 +41,7 @@ class Ratio:
 Across = Literal["sum", "max", "min"]
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """One metric of the contract.
 
     `across` says how series add up over the processes of one service on one host; `hosts` how they

@@ -5,6 +5,7 @@ from __future__ import annotations
 from otel_accubooks.contract.metric import Across, Label, Metric
 
 COMPONENTS = ("database", "cache", "queue")
+CHECK_SECONDS = 5.0  # a check is made as often as this, or as metrics are sent if that is oftener
 
 _TARGET = (Label("component", COMPONENTS), Label("target"))
 _POOL = (Label("pool"),)

@@ -22,6 +22,7 @@ class Acknowledged:
         self._path = path
         self._time = 0.0
         self._series: dict[str, _Series] = {}
+        self._points: list[Point] | None = None  # what that is to be made of
         try:
             kept = json.loads(path.read_text("utf-8")) if path else {}
             self._time = kept.get("time", 0.0)
@@ -57,20 +58,27 @@ class Acknowledged:
             for value, total, counts in [self._last(point)]
         ]
 
+    def _known(self) -> dict[str, _Series]:
+        # Mostly nobody asks what a receiver of totals had.
+        if self._points is not None:
+            self._series = {
+                _name(point): (point.value, point.total, point.counts)
+                for point in self._points
+                if point.metric.type != "gauge"
+            }
+            self._points = None
+        return self._series
+
     def _last(self, point: Point) -> _Series:
-        return self._series.get(_name(point), (0.0, 0.0, [0.0] * len(point.counts)))
+        return self._known().get(_name(point), (0.0, 0.0, [0.0] * len(point.counts)))
 
     def acknowledge(self, points: list[Point], now: float) -> None:
         """Notes that `points` have arrived, at `now` (Unix seconds)."""
         self._time = now
-        self._series = {
-            _name(point): (point.value, point.total, point.counts)
-            for point in points
-            if point.metric.type != "gauge"
-        }
+        self._points = points
         if self._path is not None:
             try:
-                replace_file(self._path, json.dumps({"time": now, "series": self._series}))
+                replace_file(self._path, json.dumps({"time": now, "series": self._known()}))
             except OSError as error:
                 _log.warning("%s", error)  # a successor may then count what was added twice
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from otel_accubooks.contract import metrics as m
@@ -44,7 +45,7 @@ class Collection:
         self.hosts: people.AllHosts | None = None
         self._host = host
         self._roots: set[Root] = set()
-        self._starts: dict[tuple[str, tuple[str, ...], bool], float] = {}
+        self._starts: dict[Hashable, float] = {}
 
     def roots(self) -> set[Root]:
         """The processes alive in which the service was started, also between two workers' lives."""
@@ -61,17 +62,29 @@ class Collection:
         if totals is not before:  # else nothing new could be read
             self.totals, self.sessions = totals, totals.visits.sessions(now)
             add_over(totals, self.sessions)
-        points = [p for p in totals.points.values() if p.metric.group != "unsent"]
+        points = self._recorded(totals)
         points.extend(self.windows.percentages(totals, now))
         points.extend(people.points(totals, self.sessions, now, self.hosts))
         points.extend(utilization(totals))
         points.extend(self._service(totals, now))
-        points.extend(self._host.points(pids))
-        for point in points:
-            # Receivers take another start for another series: the one that was sent first stays.
-            series = (point.metric.name, point.labels, point.overflow)
-            point.start = self._starts.setdefault(series, point.start)
+        points.extend(self._started((p.metric.name, p.labels), p) for p in self._host.points(pids))
         return points
+
+    def _recorded(self, totals: Totals) -> list[Point]:
+        recorded, first = [], self._starts.setdefault
+        for key, point in totals.points.items():
+            metric, start = point.metric, point.start
+            if metric.group == "unsent":
+                continue
+            if metric.type != "gauge" and first(key, start) != start:
+                point = self._started(key, point)  # noqa: PLW2901
+            recorded.append(point)
+        return recorded
+
+    def _started(self, series: Hashable, point: Point) -> Point:
+        # Receivers take another start for another series: the one that was sent first stays.
+        start = self._starts.setdefault(series, point.start)
+        return point if start == point.start else replace(point, start=start)
 
     def _service(self, totals: Totals, now: float) -> Iterator[Point]:
         roots = self.roots()

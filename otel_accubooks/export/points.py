@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
 from typing import Any
 
 from opentelemetry.sdk.metrics import Exemplar as SDKExemplar
@@ -40,14 +39,20 @@ def metrics_data(
 
     Without `units`, nothing makes a Prometheus exporter add suffixes to the names.
     """
-    ordered = sorted(points, key=lambda point: point.metric.name)
     temporality = AggregationTemporality.DELTA if delta else AggregationTemporality.CUMULATIVE
     metrics = [
-        _metric(list(group), round(now * 1e9), temporality, units)
-        for _, group in groupby(ordered, key=lambda point: point.metric.name)
+        _metric(of_metric, round(now * 1e9), temporality, units) for of_metric in in_order(points)
     ]
     scope = ScopeMetrics(InstrumentationScope(SCOPE), metrics, "")
     return MetricsData([ResourceMetrics(resource, [scope], "")])
+
+
+def in_order(points: Iterable[Point]) -> list[list[Point]]:
+    """The points of each metric, by its name; each metric's as they came."""
+    found: dict[str, list[Point]] = {}
+    for point in points:
+        found.setdefault(point.metric.name, []).append(point)
+    return [found[name] for name in sorted(found)]
 
 
 def _metric(

@@ -68,7 +68,7 @@ class Exporter:
         self._successor = folder.socket.exists()
         self._home = Home(folder, lock)
         self._sweep_at = 0.0
-        self._arrived: list[tuple[float, list[float]]] | None = None
+        self._arrived: list[Point] | None = None
 
     def configure(self) -> None:
         """Makes the exporters that the environment names; what is wrong goes into the status."""
@@ -168,11 +168,11 @@ class Exporter:
             return False
         self._status.sent(all(results))
         if all(results):
-            self._arrived = _counts(points)
+            self._arrived = points
         return all(results)
 
     def _all_arrived(self) -> bool:
-        return _counts(self._collect()) == self._arrived
+        return self._arrived is not None and _counts(self._collect()) == _counts(self._arrived)
 
     def _service_lives(self) -> bool:
         with self._reading:

@@ -15,12 +15,6 @@ Past = dict[str, list[tuple[float, Parts]]]
 Series = dict[str, list[Point]]  # by the name of their metric
 
 RATIOS = tuple(metric for metric in METRICS if metric.ratio is not None)
-_PARTS = frozenset(
-    part.metric
-    for metric in RATIOS
-    if metric.ratio is not None
-    for part in (metric.ratio.numerator, *metric.ratio.denominators)
-)
 LOOKS = 60  # how many a window remembers at most, so it may be a sixtieth longer than it says
 
 
@@ -44,7 +38,7 @@ class Windows:
         """One point for each ratio of which a part was recorded; `now` is Unix seconds."""
         if self._shared is not None:
             self.past = {name: list(rows) for name, rows in self._shared().items()}
-        series = _series(totals)
+        series = totals.by_metric()
         for metric in RATIOS:
             assert metric.ratio is not None
             for labels, grown in self._look(metric, series, now).items():
@@ -53,7 +47,7 @@ class Windows:
 
     def growth(self, metric: Metric, totals: Totals, now: float) -> Growth:
         """What a ratio without labels is the share of; `now` is Unix seconds."""
-        return self._look(metric, _series(totals), now).get((), Growth(0.0, 0.0, 0.0))
+        return self._look(metric, totals.by_metric(), now).get((), Growth(0.0, 0.0, 0.0))
 
     def _look(self, metric: Metric, series: Series, now: float) -> dict[Labels, Growth]:
         assert metric.ratio is not None
@@ -76,14 +70,6 @@ class Windows:
         }
 
 
-def _series(totals: Totals) -> Series:
-    series: Series = {}
-    for point in totals.points.values():
-        if point.metric.name in _PARTS:
-            series.setdefault(point.metric.name, []).append(point)
-    return series
-
-
 def _began(metric: Metric, series: Series) -> float:
     assert metric.ratio is not None
     names = {part.metric for part in metric.ratio.denominators}
@@ -103,11 +89,20 @@ def _parts(metric: Metric, series: Series) -> Parts:
 
 def _sums(metric: Metric, part: Part, series: Series) -> dict[Labels, float]:
     sums: dict[Labels, float] = {}
-    for point in series.get(part.metric, ()):
-        if point.overflow:
-            continue
-        of_point = dict(zip(point.metric.label_names, point.labels, strict=True))
-        if part.label is None or of_point[part.label].startswith(part.prefix):
-            labels = tuple(of_point[name] for name in metric.label_names)
-            sums[labels] = sums.get(labels, 0.0) + point.value
+    points = series.get(part.metric, ())
+    if not points:
+        return sums
+    names = next(iter(points)).metric.label_names
+    places = [names.index(name) for name in metric.label_names]
+    kept = None if part.label is None else names.index(part.label)
+    of_part = [
+        point
+        for point in points
+        if not point.overflow and (kept is None or point.labels[kept].startswith(part.prefix))
+    ]
+    if not places:
+        return {(): sum([point.value for point in of_part])} if of_part else sums
+    for point in of_part:
+        labels = tuple([point.labels[place] for place in places])
+        sums[labels] = sums.get(labels, 0.0) + point.value
     return sums

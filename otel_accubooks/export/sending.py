@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.resources import Resource
 
 from otel_accubooks.export.acknowledged import Acknowledged
@@ -17,6 +18,9 @@ from otel_accubooks.export.points import metrics_data
 from otel_accubooks.export.receiver import ReceiverAdapter, watched_session
 from otel_accubooks.recorder.exemplars import Exemplar
 from otel_accubooks.recorder.totals import Point
+
+if TYPE_CHECKING:
+    from otel_accubooks.export.encoding import Encoder
 
 _log = getLogger("otel_accubooks")
 
@@ -55,6 +59,7 @@ class Pusher:
         self._replaced = successor
         self._second = 0
         self._told: frozenset[Exemplar] = frozenset()
+        self._encoder = _encoder(exporter, resource, delta=self._delta)
 
     def send(self, points: list[Point]) -> bool:
         """Sends; True once the receiver has acknowledged."""
@@ -90,7 +95,7 @@ class Pusher:
             self._adapter.received = False
         self._mark(there=True)
         fresh, told = _fresh_exemplars(points, self._told)
-        data = metrics_data(fresh, self._resource, now, delta=self._delta)
+        data = self._data(fresh, now)
         try:
             acknowledged = self.exporter.export(data) is MetricExportResult.SUCCESS
         except Exception as error:
@@ -103,6 +108,16 @@ class Pusher:
             self._mark(there=self._adapter is None or self._adapter.received)
         return acknowledged
 
+    def _data(self, points: list[Point], now: float) -> MetricsData:
+        def made() -> MetricsData:
+            return metrics_data(points, self._resource, now, delta=self._delta)
+
+        if (encoder := self._encoder) is None:
+            return made()
+        from otel_accubooks.export.encoding import Prepared
+
+        return Prepared(lambda: encoder.request(points, now), made)
+
     def _mark(self, *, there: bool) -> None:
         if self._received is None:
             return
@@ -113,6 +128,15 @@ class Pusher:
                 self._received.unlink(missing_ok=True)
         except OSError:
             pass  # a successor then takes the cautious way
+
+
+def _encoder(exporter: MetricExporter, resource: Resource, *, delta: bool) -> Encoder | None:
+    try:
+        # Not for exporters that write no OTLP: it brings protobuf.
+        from otel_accubooks.export.encoding import Encoder, accept_prepared
+    except ImportError:
+        return None
+    return Encoder(resource, delta=delta) if accept_prepared(exporter) else None
 
 
 def _fresh_exemplars(

@@ -5,10 +5,10 @@ Nothing here imports the SDK: what sends is another process.
 
 from __future__ import annotations
 
+import _socket  # which nobody patches
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,13 +19,9 @@ from otel_accubooks.export.address import reachable
 from otel_accubooks.recorder.files import replace_file
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.locks import ExporterLock
+from otel_accubooks.recorder.unpatched import posix_spawn, waitpid
 
 ASK_SECONDS = 1.5
-
-# Taken, as the functions above, before they are patched or, under uWSGI, become the server's binary.
-_spawn: Any = getattr(os, "posix_spawn", None)  # where there is none, nothing is shared
-_waitpid = os.waitpid
-_Socket = socket.socket
 
 _started: list[int] = []
 
@@ -75,7 +71,9 @@ def start_exporter(folder: StateFolder) -> None:
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in closed]
     files = [*null, *((os.POSIX_SPAWN_CLOSE, fd) for fd in _handed_down())]
     usual = [s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)]
-    pid = _spawn(executable, argv, os.environ, file_actions=files, setsigmask=(), setsigdef=usual)
+    pid = posix_spawn(
+        executable, argv, os.environ, file_actions=files, setsigmask=(), setsigdef=usual
+    )
     _started.append(pid)
 
 
@@ -83,7 +81,7 @@ def reap() -> None:
     """Takes note of the end of what `start_exporter` started: the interpreter leaves soon. Never waits."""
     for pid in [*_started]:
         try:
-            ended = _waitpid(pid, os.WNOHANG)[0] == pid
+            ended = waitpid(pid, os.WNOHANG)[0] == pid
         except ChildProcessError:
             ended = True  # the server reaps every child itself, or it is a child of our parent
         if ended:
@@ -126,7 +124,7 @@ def ask_to_send(folder: StateFolder) -> bool:
 
 
 def _ask(folder: StateFolder, seconds: float) -> bool:
-    asker = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    asker = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         asker.settimeout(seconds)
         with reachable(folder.socket) as path:

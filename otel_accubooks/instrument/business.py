@@ -7,6 +7,7 @@ import logging
 import sys
 import weakref
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import product
 from logging import getLogger
 from pathlib import Path
@@ -32,28 +33,38 @@ _log = getLogger("otel_accubooks")
 
 JSON_BYTES = 64 * 1024
 BEFORE = "before.session"
-Before = dict[Source, str | None]
+
+# Flask's context of a request; method and URL rule, or _NO_RULE; what the session was asked for when
+# the request came.
+Begun = tuple[Any, tuple[str, str], "dict[Source, str | None] | None"]
 
 _rules = Rules()
+_user: User | None = None
+_user_header: str | None = None  # its name in the environ, where a header names the user
 _by_request: dict[tuple[str, str], list[RequestRule]] = {}
 _asked_before: dict[tuple[str, str], set[Source]] = {}
+_NO_RULE = ("", "")
+_SESSIONS = ("session", BEFORE)
 _counted: dict[int, weakref.ref[BaseException]] = {}
 
 
-def load_rules(path: Path) -> None:
-    """Applies the rules in the file `path`; if anything in it is wrong, logs what, and none."""
+def load_rules(path: Path) -> str | None:
+    """Applies the rules in the file `path`; if anything in it is wrong, none, and returns what."""
     try:
         rules = read_rules(path)
     except RulesError as error:
-        _log.error("otel-accubooks: no business rule is applied: %s", error)
-        return
+        return f"no business rule is applied: {error}"
     apply(rules)
+    return None
 
 
 def apply(rules: Rules) -> Patches:
     """Applies `rules` in the place of those before; hands out what it changed in `logging`."""
-    global _rules
-    _rules = rules
+    global _rules, _user, _user_header
+    _rules, _user = rules, rules.user
+    _user_header = None
+    if _user is not None and _user.id.root == "header":
+        _user_header = _in_environ(_user.id.path[0])
     _by_request.clear()
     _asked_before.clear()
     for rule in rules.requests:
@@ -94,33 +105,48 @@ def rules_exist() -> bool:
     return bool(_rules.user or _rules.requests or _rules.exceptions)
 
 
-def request_began() -> Before:
+def request_began() -> Begun | None:
     """To be called in the context of a Flask request, before its view. Never raises.
 
     What it returns is to be handed over at the end of the request.
     """
     try:
-        if _asked_before:
-            request = _Request(None, {})
-            asked = _asked_before.get(request.key, ()) if request.key is not None else ()
-            return {source: _safely(request.value_now, source) for source in asked}
+        context = (_flask or _found_flask()).context()
+        request = context.request
+        rule = request.url_rule
+        key = _NO_RULE if rule is None else (request.method, rule.rule)
+        if key not in _asked_before:
+            return context, key, None
+        asked = Request((context, key, None), None)
+        return context, key, {source: asked.text_now(source) for source in _asked_before[key]}
     except FAULTS:
         failed("looking at a request")
-    return {}
+        return None
 
 
-def request_ended(response: Any, before: Before) -> None:
-    """To be called in the context of a Flask request, with its finished answer. Never raises."""
+def request_ended(begun: Begun | None, response: Any) -> None:
+    """To be called in the context of a Flask request, with its finished answer. Never raises.
+
+    `response` is None where the request ended with an exception.
+    """
+    if begun is None:
+        return
     try:
-        _ended(_Request(response, before), response.status_code)
-    except FAULTS:
-        failed("applying the rules to a request")
-
-
-def request_failed(before: Before) -> None:
-    """To be called in the context of a Flask request that ended with an exception. Never raises."""
-    try:
-        _ended(_Request(None, before), 500)
+        context, key, _ = begun
+        if key in _by_request:
+            _apply_all(_by_request[key], Request(begun, response))
+        if _user is None:
+            return
+        if key == _user.logout:
+            _notice_logout(_user, Request(begun, response))
+            return
+        environ = context.request.environ
+        if _user_header is not None:
+            who = text_of(environ.get(_user_header))
+        else:
+            who = _who(_user, begun, response)
+        if who is not None:
+            users.of_request(who, environ)
     except FAULTS:
         failed("applying the rules to a request")
 
@@ -146,7 +172,7 @@ def job_ended(job: Any, outcome: str) -> None:
     try:
         for rule in _rules.jobs:
             if rule.outcome == outcome and rule.function == job.func_name:
-                _count(rule.count, lambda source: _value_of_job(job, source))
+                _count(rule.count, lambda source: _text_of_job(job, source))
     except FAULTS:
         failed("applying the rules to a job")
 
@@ -165,22 +191,15 @@ def _first_sight(error: BaseException) -> bool:
     return True
 
 
-def _count(count: Count, value_of: Callable[[Source], Any]) -> None:
-    values = tuple(
-        given if isinstance(given, str) else _safely(value_of, given) for given in count.labels
+def _count(count: Count, text: Callable[[Source], str | None]) -> None:
+    tally(
+        count.metric,
+        tuple(given if isinstance(given, str) else text(given) for given in count.labels),
     )
-    tally(count.metric, values)
-
-
-def _safely(value_of: Callable[[Source], Any], source: Source) -> str | None:
-    try:
-        return text_of(value_of(source))
-    except FAULTS:
-        return None
 
 
 def _step(value: Any, part: str) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # asking for the latter is dear
         return value.get(part)
     if isinstance(value, (list, tuple)):
         return value[int(part)]
@@ -193,52 +212,103 @@ def _walk(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _value_of_job(job: Any, source: Source) -> Any:
+def _text_of_job(job: Any, source: Source) -> str | None:
     # Not return_value(), which may ask Redis.
     name = "_result" if source.root == "result" else source.root
-    return _walk(getattr(job, name), source.path)
+    try:
+        return text_of(_walk(getattr(job, name), source.path))
+    except FAULTS:
+        return None
 
 
-class _Request:
-    """What rules may ask of the request that ends now, read when it is asked."""
+class _Flask:
+    """What is asked of Flask at each request, found once."""
 
-    __slots__ = ("_answer", "_before", "_flask", "_response", "environ", "key")
+    def __init__(self) -> None:
+        module = sys.modules["flask"]
+        variables = module.globals
+        # Where there is no such context variable, its proxy is asked, which is slower.
+        current = getattr(variables, "_cv_request", None)
+        self.context = current.get if current else variables.request_ctx._get_current_object
+        self.cookie_session = module.sessions.SecureCookieSession
 
-    def __init__(self, response: Any, before: Before) -> None:
-        self._flask = sys.modules["flask"]
+
+_flask: _Flask | None = None
+
+
+def _found_flask() -> _Flask:
+    global _flask
+    _flask = _Flask()
+    return _flask
+
+
+@lru_cache(maxsize=64)
+def _in_environ(header: str) -> str:
+    """The name of a header in the environ of PEP 3333."""
+    name = header.upper().replace("-", "_")
+    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
+
+
+def _who(user: User, begun: Begun, response: Any) -> str | None:
+    """The user, also where the session has no trace of one, at the least cost."""
+    if user.id.root == "session" and len(user.id.path) == 1:
+        session: Any = getattr(begun[0], "_session", None)
+        if _flask is not None and type(session) is _flask.cookie_session:
+            who = dict.get(session, user.id.path[0])
+            return None if who is None else text_of(who)
+    return Request(begun, response).text(user.id)
+
+
+class Request:
+    """What rules may ask of a request, read when it is asked."""
+
+    __slots__ = ("_answer", "_before", "_context", "_response")
+
+    def __init__(self, begun: Begun, response: Any) -> None:
+        self._context, _, self._before = begun
         self._response = response
-        self._before = before
         self._answer: Any = None
-        request = self._flask.request._get_current_object()
-        self.environ: dict[str, Any] = request.environ
-        # Method and URL rule, or None where nothing matched.
-        rule = request.url_rule
-        self.key: tuple[str, str] | None = None if rule is None else (request.method, rule.rule)
 
-    def value(self, source: Source) -> Any:
-        """Raises where there is none."""
+    @property
+    def environ(self) -> dict[str, Any]:
+        """Of WSGI."""
+        environ: dict[str, Any] = self._context.request.environ
+        return environ
+
+    @property
+    def status(self) -> int:
+        """Of the answer; that of a request which ended with an exception is 500."""
+        return 500 if self._response is None else int(self._response.status_code)
+
+    def text(self, source: Source) -> str | None:
+        """What is there as one short text; None where there is none."""
         if source.root == BEFORE:
-            return self._before.get(source)
-        return self.value_now(source)
+            return None if self._before is None else self._before.get(source)
+        return self.text_now(source)
 
-    def value_now(self, source: Source) -> Any:
-        """As `value`, of a request that may still go on."""
-        if source.root in ("session", BEFORE):
-            return self._in_session(source.path)
+    def text_now(self, source: Source) -> str | None:
+        """As `text`, of a request that may still go on."""
+        try:
+            in_session = source.root in _SESSIONS
+            value = self._in_session(source.path) if in_session else self._value(source)
+            return None if value is None else text_of(value)
+        except FAULTS:
+            return None
+
+    def _value(self, source: Source) -> Any:
         if source.root == "header":
-            return self._flask.request.headers.get(source.path[0])
+            return self._context.request.environ.get(_in_environ(source.path[0]))
         if source.root == "g":
-            return _walk(self._flask.g._get_current_object(), source.path)
+            return _walk(sys.modules["flask"].g._get_current_object(), source.path)
         if self._answer is None:
             self._answer = _json_answer(self._response)
         return _walk(self._answer, source.path)
 
     def _in_session(self, path: tuple[str, ...]) -> Any:
         # Without leaving a trace: a session that was read adds a header to an answer still to come.
-        context = self._flask.globals.request_ctx._get_current_object()
-        session = getattr(context, "_session", None)
+        session = getattr(self._context, "_session", None)
         if session is None:
-            session = context.session
+            session = self._context.session
         accessed = getattr(session, "accessed", None)
         try:
             return _walk(session, path)
@@ -256,22 +326,17 @@ def _json_answer(response: Any) -> Any:
     return json.loads(b"".join(response.iter_encoded()))
 
 
-def _ended(request: _Request, status: int) -> None:
-    key = request.key
-    rules = None if key is None else _by_request.get(key)
-    if rules is not None:
-        code = str(status)
-        for rule in rules:
-            if rule.status in (code, f"{code[0]}xx"):
-                _count(rule.count, request.value)
-    if _rules.user is not None:
-        _notice(_rules.user, request, left=key == _rules.user.logout and 200 <= status < 300)
+def _apply_all(rules: list[RequestRule], request: Request) -> None:
+    code = str(request.status)
+    for rule in rules:
+        if rule.status in (code, f"{code[0]}xx"):
+            _count(rule.count, request.text)
 
 
-def _notice(user: User, request: _Request, *, left: bool) -> None:
-    who = _safely(request.value, user.id)
-    if left:
-        who = who or _safely(request.value, _as_before(user.id))
+def _notice_logout(user: User, request: Request) -> None:
+    who = request.text(user.id)
+    if request.status // 100 == 2:
+        who = who or request.text(_as_before(user.id))
         if who is not None:
             users.left(who)
     elif who is not None:

@@ -8,10 +8,12 @@ _log = getLogger("otel_accubooks")
 _told: set[str] = set()
 
 
-def failed(place: str) -> None:
-    """To be called in an `except`: logs the exception once for each `place`."""
+def failed(place: str, error: BaseException | None = None) -> None:
+    """Logs `error`, by default that of the `except` around the call, once for each `place`."""
     if place not in _told:
         _told.add(place)
         _log.warning(
-            "otel-accubooks: %s failed; the application is not affected", place, exc_info=True
+            "otel-accubooks: %s failed; the application is not affected",
+            place,
+            exc_info=error or True,
         )

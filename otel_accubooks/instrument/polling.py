@@ -6,39 +6,43 @@ answers go into the segment of that process. Nothing here waits in a request.
 
 from __future__ import annotations
 
-import _thread
 import importlib
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
-from time import monotonic, sleep, time  # taken before anything may patch them
+from time import monotonic, time
 
-from otel_accubooks.contract.unsent import TARGET_ANSWERED_AT, TARGET_HEALTHY
+from otel_accubooks.contract.unsent import CHECK_SECONDS, TARGET_ANSWERED_AT, TARGET_HEALTHY
 from otel_accubooks.instrument.guard import failed
-from otel_accubooks.recorder.health import CHECK_SECONDS
 from otel_accubooks.recorder.locks import ServiceLock
 from otel_accubooks.recorder.process import recorder
+from otel_accubooks.recorder.unpatched import sleep, start_new_thread
 
 TICK_SECONDS = 0.5
 LOOK_SECONDS = 1.0
 DEFAULT_INTERVAL_SECONDS = 15.0
 
-_start_new_thread = _thread.start_new_thread
 
-
-@dataclass
 class Poll:
     """One question. `ask` has a time limit of its own and raises where nobody answers."""
 
-    name: str
-    ask: Callable[[], None]
-    every: float | None
-    elected: bool
-    due: float = 0.0
-    component: str | None = None
-    lock: ServiceLock | None = None
+    def __init__(
+        self,
+        name: str,
+        ask: Callable[[], None],
+        every: float | None,
+        component: str | None = None,
+        *,
+        elected: bool,
+    ) -> None:
+        self.name = name
+        self.ask = ask
+        self.every = every
+        self.component = component
+        self.elected = elected
+        self.due = 0.0
+        self.lock: ServiceLock | None = None
 
 
 class Polls:
@@ -94,7 +98,7 @@ class Polls:
                 poll.lock.forget()  # inherited: the lock itself stays the parent's
             poll.lock, poll.due = None, 0.0
         "".encode("idna")  # a name look-up imports this: not in a thread, beside a fork
-        _start_new_thread(self._run, (os.getpid(),))
+        start_new_thread(self._run, (os.getpid(),))
 
     def run_threadless(self) -> None:
         """In a threadless process: what a thread would do, but for what asks others. Never raises.
@@ -169,7 +173,7 @@ def in_background(run: Callable[[Callable[[float], None]], None]) -> bool:
     """Calls `run(sleep)` in a native thread of this process; False where none may run."""
     if not threads_run():
         return False
-    _start_new_thread(run, (sleep,))
+    start_new_thread(run, (sleep,))
     return True
 
 

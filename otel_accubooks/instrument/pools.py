@@ -8,9 +8,10 @@ that has no other pool there is no such series.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from time import perf_counter
-from typing import Any
+from collections.abc import Callable, Sized
+from functools import partial
+from math import inf
+from typing import Any, NamedTuple
 from weakref import ref
 
 from otel_accubooks.contract.metrics import (
@@ -30,28 +31,43 @@ from otel_accubooks.contract.unsent import (
 from otel_accubooks.instrument.database_errors import errors
 from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
-from otel_accubooks.instrument.patching import Wrapper
 from otel_accubooks.instrument.polling import polls
 from otel_accubooks.recorder.process import recorder
+from otel_accubooks.recorder.series import Histogram
+
+try:
+    from otel_accubooks.instrument._pool_gauges import show
+except ImportError:  # not built here: docs/platforms.md
+    from otel_accubooks.instrument.pool_gauges import show
 
 REFRESH_SECONDS = 5.0
-
-Method = Callable[..., Any]
 
 # Connections that are checked out, those that are open and not checked out, and how many it may open
 # (None: as many as it is asked for).
 State = tuple[int, int, int | None]
+# What holds those that are checked out, what holds those that are idle, and that number.
+Parts = tuple[Sized, Sized, int | None]
 
 
 class Watched(ABC):
     """One pool, held weakly, and how its library says what the gauges need."""
 
     ignored = False  # True of a pool whose connections another pool counts
+    notes = False  # True of one that is told of each connection
 
     def __init__(self, pool: Any) -> None:
-        self.reference = ref(pool)
+        key = id(pool)
+        self.reference = ref(pool, lambda _: self._gone(key))
         self.database: Database | None = None
         self.waiting: set[object] = set()
+        # Sets the gauges of its database, where no other pool leads there.
+        self.show: Callable[[], None] | None = None
+
+    def _gone(self, key: int) -> None:
+        # What these refer to would keep the pool's connections open.
+        self.show = None
+        if (known := quick.get(key)) is not None and known.reference is self.reference:
+            del quick[key]
 
     @abstractmethod
     def state(self, pool: Any) -> State | None:
@@ -68,6 +84,10 @@ class Watched(ABC):
     @abstractmethod
     def error_of(self, pool: Any, error: BaseException) -> str | None:
         """Which of CONNECTION_ERRORS a checkout ended with; None: none, or the driver tells it."""
+
+    def parts_of(self, pool: Any) -> Parts | None:  # noqa: ARG002
+        """What `state` is read from, where that stays the same until the pool is resized."""
+        return None
 
     def taken(self, connection: Any) -> None:  # noqa: B027
         """Told of each connection that was checked out."""
@@ -87,6 +107,8 @@ class Watched(ABC):
 class Counted(Watched):
     """A pool that does not say what is checked out: each connection is noted."""
 
+    notes = True
+
     def __init__(self, pool: Any) -> None:
         super().__init__(pool)
         self.out: set[int] = set()  # by id
@@ -98,7 +120,25 @@ class Counted(Watched):
         self.out.discard(id(connection))
 
 
+_CLOSED: State = (0, 0, None)
+
+
+class Quick(NamedTuple):
+    """What the everyday checkout needs: of a pool that alone leads to its database."""
+
+    reference: ref[Any]
+    begun: tuple[Watched, None]
+    taken: Sized
+    most: float
+    show: Callable[[], None]
+    wait: Histogram
+
+
+quick: dict[int, Quick] = {}  # by id of the pool
+
 Kind = Callable[[Any], Watched]
+# A checkout that goes on: its pool, and a token where others must return their connections first.
+Checkout = tuple[Watched | None, object | None]
 
 
 class Database:
@@ -116,7 +156,6 @@ class Database:
         self.wait = recorder.histogram(DB_CONNECTION_WAIT_TIME_MS).labels(name)
         self._watched: list[Watched] = []
         self._limited = False
-        self._opened: int | None = None
 
     def add(self, watched: Watched) -> None:
         """Counts a pool in, until it is closed or gone."""
@@ -126,6 +165,8 @@ class Database:
     def show(self) -> None:
         """Sets all gauges."""
         pools = self._pools()
+        for each, pool in pools:
+            self._quicken(each, pool)
         limits = [state[2] for each, pool in pools if (state := each.state(pool)) and state[2]]
         self._limited = self._limited or bool(limits)
         if self._limited:
@@ -137,24 +178,45 @@ class Database:
         ):
             if known := [each for each in seconds if each is not None]:
                 series.set(1000.0 * max(known))
-        self._opened = None  # as after a fork: to be set again
         self.waits()
-        self.moved()
+        self._sum_up()
 
-    def moved(self) -> None:
-        """Sets the gauges that each checkout and each return change.
+    def _quicken(self, watched: Watched, pool: Any) -> None:
+        """A pool that alone leads here is shown without adding up, and without any call if it can be."""
+        parts = watched.parts_of(pool) if len(self._watched) == 1 else None
+        if parts is None:
+            watched.show = None
+            quick.pop(id(pool), None)
+            return
+        watched.show = partial(show, *parts, self._active, self._utilization, self._open)
+        if not watched.notes:
+            taken, _, most = parts
+            begun = watched, None
+            quick[id(pool)] = Quick(
+                watched.reference,
+                begun,
+                taken,
+                inf if most is None else most,
+                watched.show,
+                self.wait,
+            )
 
-        No lock: whoever sets last reads again, so what stands in the end is what is.
-        """
+    def moved(self, watched: Watched, pool: Any) -> None:
+        """Sets the gauges that each checkout and each return of `pool` change."""
+        if watched.show is not None and not pool.closed:
+            watched.show()
+        else:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        # No lock, as in `show`.
         shown = None
         while shown != (shown := self._read()):
             used, idle, share = shown
             self._active.set(used)
             if self._limited:
                 self._utilization.set(share)
-            if self._opened != used + idle:
-                self._opened = used + idle
-                self._open.set(used + idle)
+            self._open.set(used + idle)
 
     def waits(self) -> None:
         """Sets the gauge of those who wait for a connection."""
@@ -164,14 +226,9 @@ class Database:
 
     def _read(self) -> tuple[int, int, float]:
         """Connections that are out, those that are idle, and the highest share of a pool."""
-        watched = self._watched[:]
-        if len(watched) == 1 and (pool := watched[0].reference()) is not None:
-            state = watched[0].state(pool)
-            if state is not None:
-                used, idle, most = state
-                return used, idle, 100.0 * used / most if most else 0.0
         states = [
-            None if (pool := each.reference()) is None else each.state(pool) for each in watched
+            None if (pool := each.reference()) is None else each.state(pool)
+            for each in self._watched[:]
         ]
         if None in states:
             self._forget()
@@ -203,30 +260,39 @@ class Pools:
     def __init__(self) -> None:
         self._databases: dict[str, Database] = {}
         # By id, each with a reference that tells whether the id is still this pool's.
-        self._known: dict[int, Watched] = {}
+        self.known: dict[int, Watched] = {}
         self._kept_fresh = False
 
     def watched(self, pool: Any, kind: Kind) -> Watched:
         """What is known of a pool, from the first time on."""
-        known = self._known.get(id(pool))
+        known = self.known.get(id(pool))
         if known is None or known.reference() is not pool:
-            self._known = {
-                key: found for key, found in self._known.items() if found.reference() is not None
-            }
-            known = self._known[id(pool)] = kind(pool)
+            for key, found in [*self.known.items()]:
+                if found.reference() is None:
+                    self.known.pop(key, None)
+            known = self.known[id(pool)] = kind(pool)
         return known
 
     def changed(self, pool: Any, kind: Kind) -> None:
         """Told after a pool's connections moved. Never raises."""
         try:
-            self._moved(self.watched(pool, kind), pool, None)
+            watched = self.known.get(id(pool))
+            if watched is None or watched.reference() is not pool:
+                watched = self.watched(pool, kind)
+            if watched.show is not None and not pool.closed:
+                watched.show()
+            elif watched.database is not None:
+                watched.database.moved(watched, pool)
+            else:
+                self._found(watched, pool, None)
         except FAULTS:
             failed("recording a pool")
 
     def resized(self, pool: Any, kind: Kind) -> None:
         """Told after a pool was opened, closed, or got another size. Never raises."""
         try:
-            self._moved(self.watched(pool, kind), pool, None).show()
+            watched = self.watched(pool, kind)
+            (watched.database or self._found(watched, pool, None)).show()
         except FAULTS:
             failed("recording a pool")
 
@@ -237,43 +303,48 @@ class Pools:
         except FAULTS:
             failed("recording a return")
 
-    def begins(self, pool: Any, kind: Kind) -> object | None:
-        """Told before a checkout; a token where others must return theirs first. Never raises."""
+    def begins(self, pool: Any, kind: Kind) -> Checkout:
+        """Told before a checkout; what it returns is handed over at its end. Never raises."""
         try:
-            watched = self.watched(pool, kind)
-            state = watched.state(pool)
-            if state is None or state[2] is None or state[0] < state[2]:
-                return None
+            watched = self.known.get(id(pool))
+            if watched is None or watched.reference() is not pool:
+                watched = self.watched(pool, kind)
+            used, _, most = watched.state(pool) or _CLOSED
+            if most is None or used < most:
+                return watched, None
             token = object()
             watched.waiting.add(token)
             if watched.database is not None:
                 watched.database.waits()
-            return token
+            return watched, token
         except FAULTS:
             failed("recording a checkout")
-            return None
+            return None, None
 
-    def ended(
-        self, pool: Any, kind: Kind, began: float, token: object | None, outcome: Any
-    ) -> None:
+    def ended(self, pool: Any, checkout: Checkout, began: float, outcome: Any) -> None:
         """Told after a checkout that began at `began`, with its connection or exception.
 
         Never raises.
         """
-        elapsed = (perf_counter() - began) * 1000.0
+        watched, token = checkout
+        if watched is None:
+            return
         try:
-            watched = self.watched(pool, kind)
             error = outcome if isinstance(outcome, BaseException) else None
-            if error is None:
+            if watched.notes and error is None:
                 watched.taken(outcome)
             if token is not None:
                 watched.waiting.discard(token)
                 if watched.database is not None:
                     watched.database.waits()
-            database = self._moved(watched, pool, None if error is not None else outcome)
+            database = watched.database
+            if database is not None:
+                database.moved(watched, pool)
+            else:
+                database = self._found(watched, pool, None if error is not None else outcome)
             if watched.ignored:
                 return
-            database.wait.record(elapsed)
+            database.wait.record_since(began)
             if error is not None and (kind_of_error := watched.error_of(pool, error)) is not None:
                 errors.labels(kind_of_error).add()
         except FAULTS:
@@ -291,11 +362,8 @@ class Pools:
             polls.add_everywhere("refreshing the pools", self.show_all, REFRESH_SECONDS)
             recorder.on_open(self.show_all)
 
-    def _moved(self, watched: Watched, pool: Any, connection: Any) -> Database:
-        database = watched.database
-        if database is not None:
-            database.moved()
-            return database
+    def _found(self, watched: Watched, pool: Any, connection: Any) -> Database:
+        """The database of a pool that is not known to lead to one; from now on it may be."""
         name = watched.name(pool, connection)
         database = self._databases.get(name or UNKNOWN)
         if database is None:
@@ -307,90 +375,3 @@ class Pools:
 
 
 pools = Pools()
-
-
-def measured_checkout(kind: Kind) -> Wrapper:
-    """For the method of a pool that gives a connection."""
-
-    def wrapper(original: Method) -> Method:
-        def checkout(self: Any, *args: Any, **kwargs: Any) -> Any:
-            token = pools.begins(self, kind)
-            began = perf_counter()
-            try:
-                connection = original(self, *args, **kwargs)
-            except BaseException as error:
-                pools.ended(self, kind, began, token, error)
-                raise
-            pools.ended(self, kind, began, token, connection)
-            return connection
-
-        return checkout
-
-    return wrapper
-
-
-def measured_async_checkout(kind: Kind) -> Wrapper:
-    """The same for a coroutine function."""
-
-    def wrapper(original: Method) -> Method:
-        async def checkout(self: Any, *args: Any, **kwargs: Any) -> Any:
-            token = pools.begins(self, kind)
-            began = perf_counter()
-            try:
-                connection = await original(self, *args, **kwargs)
-            except BaseException as error:
-                pools.ended(self, kind, began, token, error)
-                raise
-            pools.ended(self, kind, began, token, connection)
-            return connection
-
-        return checkout
-
-    return wrapper
-
-
-def watched_return(kind: Kind) -> Wrapper:
-    """For the method of a pool that takes a connection back."""
-
-    def wrapper(original: Method) -> Method:
-        def give_back(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
-            pools.returns(self, kind, connection)
-            try:
-                return original(self, connection, *args, **kwargs)
-            finally:
-                pools.changed(self, kind)
-
-        return give_back
-
-    return wrapper
-
-
-def watched_async_return(kind: Kind) -> Wrapper:
-    """The same for a coroutine function."""
-
-    def wrapper(original: Method) -> Method:
-        async def give_back(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
-            pools.returns(self, kind, connection)
-            try:
-                return await original(self, connection, *args, **kwargs)
-            finally:
-                pools.changed(self, kind)
-
-        return give_back
-
-    return wrapper
-
-
-def watched_change(kind: Kind) -> Wrapper:
-    """For a method of a pool that moves its connections."""
-
-    def wrapper(original: Method) -> Method:
-        def change(self: Any, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return original(self, *args, **kwargs)
-            finally:
-                pools.changed(self, kind)
-
-        return change
-
-    return wrapper

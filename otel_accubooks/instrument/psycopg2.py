@@ -21,12 +21,36 @@ from otel_accubooks.instrument.databases import Strings
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.instrument.psycopg2_health import connection_strings
-from otel_accubooks.instrument.queries import query_ended, query_of
+from otel_accubooks.instrument.queries import query_ended, query_of, remembered
 from otel_accubooks.recorder.process import recorder
 
 _MADE_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 Method = Callable[..., Any]
+
+
+def _measured_execute(losses: Losses) -> Callable[[Method], Method]:
+    """As `_measured`, for what is called most."""
+
+    def wrapper(original: Method) -> Method:
+        def execute(self: Any, query: Any, vars: Any = None) -> Any:
+            began = perf_counter()
+            try:
+                result = original(self, query, vars)
+            except BaseException as error:
+                query_ended(query, began)
+                losses.noticed(self.connection, error)
+                raise
+            series = remembered(query) if type(query) is str else None
+            if series is not None:
+                series.record_since(began)
+            else:
+                query_ended(query, began)
+            return result
+
+        return execute
+
+    return wrapper
 
 
 def _measured(losses: Losses, verb: str | None = None) -> Callable[[Method], Method]:
@@ -103,7 +127,7 @@ def _cursor_type(module: Any, losses: Losses) -> type:
     return _derived(
         module._psycopg.cursor,
         {
-            "execute": _measured(losses),
+            "execute": _measured_execute(losses),
             "executemany": _measured(losses),
             "callproc": _measured(losses, "CALL"),
             "copy_from": copy,

@@ -11,14 +11,8 @@ from typing import Any
 
 from otel_accubooks.instrument.libpq import database_name
 from otel_accubooks.instrument.patching import Patches
-from otel_accubooks.instrument.pools import (
-    Method,
-    State,
-    Watched,
-    measured_checkout,
-    pools,
-    watched_change,
-)
+from otel_accubooks.instrument.pool_methods import Method, measured_checkout, watched_change
+from otel_accubooks.instrument.pools import Parts, State, Watched, pools
 
 
 class _Pool(Watched):
@@ -31,6 +25,9 @@ class _Pool(Watched):
 
     def state(self, pool: Any) -> State | None:
         return None if pool.closed else (len(pool._used), len(pool._pool), pool.maxconn)
+
+    def parts_of(self, pool: Any) -> Parts:
+        return pool._used, pool._pool, pool.maxconn
 
     def least(self, pool: Any) -> int:
         return int(pool.minconn)
@@ -74,25 +71,12 @@ class _Types:
     def __init__(self, module: Any) -> None:
         self._base = module.AbstractConnectionPool
         self._watched: set[type] = set()
-        self._checkouts: set[object] = set()
 
         def kind(pool: Any) -> Watched:
             return _Pool(pool, module)
 
         self._kind = kind
-
-    def checkout(self, original: Method) -> Method:
-        """For `getconn`."""
-        measured = measured_checkout(self._kind)(original)
-
-        def getconn(self_: Any, *args: Any, **kwargs: Any) -> Any:
-            outermost = type(self_).getconn
-            if outermost is not getconn and outermost in self._checkouts:
-                return original(self_, *args, **kwargs)
-            return measured(self_, *args, **kwargs)
-
-        self._checkouts.add(getconn)
-        return getconn
+        self._checkout = measured_checkout(kind, "getconn", set())
 
     def init(self, original: Method, patches: Patches) -> Method:
         """For the base class's `__init__`: every pool passes here, of whatever class."""
@@ -111,7 +95,7 @@ class _Types:
                 continue
             self._watched.add(owner)
             for name, wrapper in (
-                ("getconn", self.checkout),
+                ("getconn", self._checkout),
                 ("putconn", watched_change(self._kind)),
                 ("closeall", watched_change(self._kind)),
             ):

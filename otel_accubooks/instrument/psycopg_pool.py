@@ -10,22 +10,23 @@ from typing import Any
 
 from otel_accubooks.instrument.libpq import database_name
 from otel_accubooks.instrument.patching import Patches
-from otel_accubooks.instrument.pools import (
-    Counted,
+from otel_accubooks.instrument.pool_methods import (
     Method,
-    State,
     measured_async_checkout,
     measured_checkout,
-    pools,
     watched_async_return,
     watched_return,
 )
+from otel_accubooks.instrument.pools import Counted, Parts, State, pools
 
 
 class _Pool(Counted):
     def state(self, pool: Any) -> State | None:
         # A NullConnectionPool with a size of 0 has no limit.
         return None if pool.closed else (len(self.out), len(pool._pool), pool.max_size or None)
+
+    def parts_of(self, pool: Any) -> Parts:
+        return self.out, pool._pool, pool.max_size or None
 
     def least(self, pool: Any) -> int:
         return int(pool.min_size)

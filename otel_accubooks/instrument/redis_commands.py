@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 OTHER = "other"
 PIPELINE = "pipeline"
@@ -61,8 +61,7 @@ _READS = {
 }
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A cache operation: its label, where its first key is, what the value of a read tells."""
 
     operation: str

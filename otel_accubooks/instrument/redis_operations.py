@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Any
 
 from otel_accubooks.instrument import cache
@@ -16,6 +15,7 @@ from otel_accubooks.recorder.series import Histogram
 REMEMBERED_COMMANDS = 512
 
 _servers = Servers()
+_by_pool = owners.known
 
 
 class Operation:
@@ -51,16 +51,23 @@ def command_ended(
 
     `value` is what the caller gets; `read` is False where that is an exception.
     """
-    elapsed = (perf_counter() - began) * 1000.0
     try:
-        operation = _operation_of(args[0])
+        operation = _operations.get(args[0]) or _operation_of(args[0])
         series = operation.series
         if series is None:
             return
-        owner = owners.of(client)
-        if not owner.is_cache or _is_others(owner, args, operation):
+        try:
+            owner = _by_pool[id(client.connection_pool)]
+        except (AttributeError, KeyError):
+            owner = owners.of(client)
+        if not owner.is_cache:
             return
-        series.record(elapsed)
+        at = operation.first_key
+        if len(args) > at:
+            key = args[at]
+            if key.startswith(owner.text) if type(key) is str else owner.is_others(key):
+                return
+        series.record_since(began)
         if read and operation.read:
             _count(operation.read, value)
         if not owner.watched:
@@ -75,7 +82,6 @@ def pipeline_ended(client: Any, stack: list[Any], began: float, values: list[Any
     `stack` is what was in it, `values` what the caller gets, at the same positions; None where that
     is an exception.
     """
-    elapsed = (perf_counter() - began) * 1000.0
     try:
         owner = owners.of(client)
         if not owner.is_cache:
@@ -92,7 +98,7 @@ def pipeline_ended(client: Any, stack: list[Any], began: float, values: list[Any
                 if not isinstance(value, Exception):
                     _count(operation.read, value)
         if cached:
-            cache.durations.labels(PIPELINE).record(elapsed)
+            cache.durations.labels(PIPELINE).record_since(began)
             if not owner.watched:
                 _watch(owner)
     except FAULTS:
@@ -105,12 +111,12 @@ def _is_others(owner: Owner, args: tuple[Any, ...], operation: Operation) -> boo
 
 
 def _count(read: int, value: Any) -> None:
-    if read == EACH and value is not None:
-        cache.found_each(value)
-    elif value if read == FILLED else value is not None:
-        cache.hits.add()
-    else:
+    if value is None or (read == FILLED and not value):
         cache.misses.add()
+    elif read == EACH:
+        cache.found_each(value)
+    else:
+        cache.hits.add()
 
 
 def _watch(owner: Owner) -> None:

@@ -22,25 +22,25 @@ named: Place | None = None
 class Owner:
     """A pool or cluster: whether it may be the cache, and whose keys there are not the cache's."""
 
-    __slots__ = ("_bytes", "_text", "alive", "is_cache", "watched")
+    __slots__ = ("_bytes", "alive", "is_cache", "text", "watched")
 
     def __init__(self, alive: ref[Any], is_cache: bool) -> None:
         self.alive = alive
         self.is_cache = is_cache
         self.watched = False
-        self._text: tuple[str, ...] = ()
+        self.text: tuple[str, ...] = ()  # what others' keys begin with
         self._bytes: tuple[bytes, ...] = ()
         self.leave_out(*QUEUE_PREFIXES)
 
     def leave_out(self, *prefixes: str) -> None:
         """Keys that begin with one of `prefixes` are not the cache's."""
-        self._text += tuple(each for each in prefixes if each not in self._text)
-        self._bytes = tuple(prefix.encode() for prefix in self._text)
+        self.text += tuple(each for each in prefixes if each not in self.text)
+        self._bytes = tuple(prefix.encode() for prefix in self.text)
 
     def is_others(self, key: object) -> bool:
         """True for a key, of whatever type, that is not the cache's."""
         if type(key) is str:
-            return key.startswith(self._text)
+            return key.startswith(self.text)
         return isinstance(key, bytes) and key.startswith(self._bytes)
 
 
@@ -48,7 +48,7 @@ class Owners:
     """The pools and clusters of this process, each looked at once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Owner] = {}  # by id, which an owner gives back when it goes
+        self.known: dict[int, Owner] = {}  # by id, which an owner gives back when it goes
 
     def of(self, client: Any) -> Owner:
         """What is known of the pool or cluster that `client`, or a pipeline of it, works on."""
@@ -56,14 +56,14 @@ class Owners:
             pool = client.connection_pool
         except AttributeError:
             pool = _cluster(client)
-        known = self._known.get(id(pool))
+        known = self.known.get(id(pool))
         return known if known is not None else self._add(pool)
 
     def _add(self, pool: Any) -> Owner:
         key = id(pool)
         is_cache = named is None or any(named.names(place) for place in _places(pool))
-        owner = Owner(ref(pool, lambda _: self._known.pop(key, None)), is_cache)
-        return self._known.setdefault(key, owner)
+        owner = Owner(ref(pool, lambda _: self.known.pop(key, None)), is_cache)
+        return self.known.setdefault(key, owner)
 
 
 def _cluster(client: Any) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 DEFAULT_BUDGET_BYTES = 2 * 1024**3
 DEFAULT_PORT = 6379
@@ -12,8 +11,7 @@ EXPECTED = "redis://host:port/database or unix://path?db=database"
 _SENTINEL = "sentinel "
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A database of a Redis server; `where` is host:port, a socket's path, or "sentinel NAME"."""
 
     where: str

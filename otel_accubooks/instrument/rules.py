@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from otel_accubooks.contract import metrics as m
 from otel_accubooks.contract.metric import Metric
@@ -34,8 +34,7 @@ class RulesError(ValueError):
     """A rules file that is not applied: a line for each fault, with file, line, found, expected."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where a value comes from: `root` as in the file (session, kwargs, ...), and the way on.
 
     `before.session` is the session as it was when the request came.
@@ -45,60 +44,53 @@ class Source:
     path: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Count:
+class Count(NamedTuple):
     """The counter that an event adds one to; for each of its labels a source or a constant."""
 
     metric: Metric
     labels: tuple[Source | str, ...]
 
 
-@dataclass(frozen=True)
-class RequestRule:
+class RequestRule(NamedTuple):
     """A request to the URL rule `route`, answered with `status` ("201", or "2xx" for a class)."""
 
     method: str
     route: str
     status: str
-    count: Count
+    count: Count  # type: ignore[assignment]  # the method of tuples is not missed
 
 
-@dataclass(frozen=True)
-class JobRule:
+class JobRule(NamedTuple):
     """A job of `function` (a dotted name) that ended with `outcome`, success or failure."""
 
     function: str
     outcome: str
-    count: Count
+    count: Count  # type: ignore[assignment]  # the method of tuples is not missed
 
 
-@dataclass(frozen=True)
-class ExceptionRule:
+class ExceptionRule(NamedTuple):
     """An exception of the class with this dotted name, or of a subclass."""
 
     name: str
-    count: Count
+    count: Count  # type: ignore[assignment]  # the method of tuples is not missed
 
 
-@dataclass(frozen=True)
-class LogRule:
+class LogRule(NamedTuple):
     """A log record of `logger` or one below it, of `level` (a number of `logging`) or above."""
 
     logger: str
     level: int
-    count: Count
+    count: Count  # type: ignore[assignment]  # the method of tuples is not missed
 
 
-@dataclass(frozen=True)
-class User:
+class User(NamedTuple):
     """Who makes a request, and the (method, route) whose 2xx answer ends the session."""
 
     id: Source
     logout: tuple[str, str] | None
 
 
-@dataclass(frozen=True)
-class Lookup:
+class Lookup(NamedTuple):
     """A gauge that is asked for each `every` seconds, by one `sql` query or one `redis` command.
 
     `target` is the environment variable with the address; of SQL, None is the application's own.
@@ -113,8 +105,7 @@ class Lookup:
     where: str
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """A whole file."""
 
     user: User | None = None

@@ -7,10 +7,8 @@ import logging
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_accubooks.contract.metric import Label
 from otel_accubooks.contract.metrics import JOB_STATUSES, METRICS
@@ -93,8 +91,7 @@ def _syntax_error(file: str, text: str, message: str) -> str:
     return f"{file}:{line}: {what or message}, expected TOML"
 
 
-@dataclass(frozen=True)
-class _Table:
+class _Table(NamedTuple):
     """One table of the file: its kind, its number among those of its kind, and what is in it."""
 
     kind: str
@@ -379,4 +376,6 @@ def _nearest(word: object, known: Iterable[str]) -> str:
     """The one of `known` that is most like `word`, else the first."""
     words = list(known)
     text = word[:_SHOWN_CHARACTERS] if isinstance(word, str) else ""
+    from difflib import get_close_matches
+
     return (get_close_matches(text, words, 1, 0.5) or words)[0]

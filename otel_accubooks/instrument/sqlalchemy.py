@@ -22,15 +22,8 @@ from otel_accubooks.instrument.database_errors import error_type, errors
 from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
-from otel_accubooks.instrument.pools import (
-    Counted,
-    Method,
-    State,
-    Watched,
-    measured_checkout,
-    pools,
-    watched_return,
-)
+from otel_accubooks.instrument.pool_methods import Method, measured_checkout, watched_return
+from otel_accubooks.instrument.pools import Counted, State, Watched, pools
 from otel_accubooks.instrument.queries import query_ended
 from otel_accubooks.recorder.process import recorder
 

@@ -27,6 +27,8 @@ def told_once(text: str, about: str = "") -> None:
 
 def text_of(value: Any) -> str | None:
     """`value` as one short text, or None where it is nothing, or no single value."""
+    if type(value) is str:
+        return value[:MAX_LABEL_CHARACTERS].strip() or None
     if isinstance(value, Enum):
         value = value.value
     if value is None or isinstance(value, (bool, bytes, Mapping, list, tuple, set)):

@@ -23,6 +23,7 @@ _own_key = secrets.token_bytes(32)  # while there is no folder in which processe
 _presence = Presence(
     recorder.attach, lambda: None if recorder.folder is None else recorder.folder.path
 )
+_last_left = _presence.logouts.last
 _written: dict[str, tuple[int, float]] = {}  # by user: hash, and when last
 _key: bytes | None = None
 _own_key = secrets.token_bytes(32)  # while there is no folder in which processes could share one
@@ -38,7 +39,7 @@ def seen(user: str) -> None:
     now = time()
     if (known := _written.get(user)) is not None:
         who, then = known
-        if 0.0 <= now - then < WRITE_SECONDS and not _presence.left_since(who, then):
+        if 0.0 <= now - then < WRITE_SECONDS and _last_left(who) < then:
             return
     else:
         who = _hashed(user)
@@ -77,7 +78,8 @@ def of_request(user: str, environ: dict[str, Any] | None = None) -> None:
         seen(user)
         return
     environ[_USER] = user
-    if environ.pop(_TRUSTED, False):
+    if _TRUSTED in environ:
+        del environ[_TRUSTED]
         trusted(user)
     else:
         seen(user)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from _thread import allocate_lock  # as it is before gevent may patch it
 from collections.abc import Callable
 from logging import getLogger
 
 from otel_accubooks.recorder.process import recorder
+from otel_accubooks.recorder.unpatched import allocate_lock
 
 _log = getLogger("otel_accubooks")
 

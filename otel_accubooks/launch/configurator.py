@@ -7,7 +7,7 @@ from collections.abc import Callable
 from logging import getLogger
 from typing import Any
 
-from otel_accubooks.launch.start import disabled, settings
+from otel_accubooks.launch.start import asked_for, disabled
 
 _log = getLogger("otel_accubooks")
 
@@ -19,12 +19,9 @@ class AccuBooksConfigurator:
         """Called once by the launcher. Never raises: what is wrong is logged."""
         if disabled():
             return
-        for wanted, signal, configure in (
-            (settings().traces, "TRACES", _configure_traces),
-            (settings().logs, "LOGS", _configure_logs),
-        ):
+        for signal, configure in (("TRACES", _configure_traces), ("LOGS", _configure_logs)):
             try:
-                if wanted:
+                if asked_for(signal):
                     configure(_exporters(signal))
             except Exception as error:
                 _log.warning("otel-accubooks: %s are not sent: %s", signal.lower(), error)

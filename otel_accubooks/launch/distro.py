@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.distro import BaseDistro
 
-from otel_accubooks.launch.start import disabled, settings, start
+from otel_accubooks.launch.start import asked_for, disabled, settings, start
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -36,7 +36,7 @@ class AccuBooksDistro(BaseDistro):  # type: ignore[misc]
             return
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
-        if settings().exemplars:
+        if asked_for("TRACES") and settings().exemplars:
             from otel_accubooks.launch.sampled_span import link_exemplars
 
             link_exemplars()
@@ -53,7 +53,7 @@ class AccuBooksDistro(BaseDistro):  # type: ignore[misc]
                 _log.warning("otel-accubooks: no metrics of %s: %s", entry_point.name, error)
         elif entry_point.name not in _FOR_TRACES:
             super().load_instrumentor(entry_point, **kwargs)
-        elif settings().traces:
+        elif asked_for("TRACES"):
             _for_spans.append((entry_point, kwargs))
 
 

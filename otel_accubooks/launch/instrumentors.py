@@ -9,7 +9,7 @@ from typing import Any
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from otel_accubooks.launch.start import disabled, start
+from otel_accubooks.launch.start import begin, disabled, no_collection, start
 
 
 class _OnImport(BaseInstrumentor):  # type: ignore[misc]
@@ -34,8 +34,10 @@ class _OnImport(BaseInstrumentor):  # type: ignore[misc]
         def imported(module: Any) -> None:
             if not self._active:
                 return
+            begin()
             try:
-                self._patches.append(import_module(ours).instrument(module))
+                with no_collection():
+                    self._patches.append(import_module(ours).instrument(module))
             except Exception:
                 from otel_accubooks.instrument.guard import failed
 
@@ -95,6 +97,13 @@ class RedisInstrumentor(_OnImport):
         "flask_session.redis.redis": "otel_accubooks.instrument.redis_others",
         "flask_session.sessions": "otel_accubooks.instrument.redis_others",  # before 0.7
     }
+
+    def _instrument(self, **kwargs: Any) -> None:
+        super()._instrument(**kwargs)
+        if self._active:
+            from otel_accubooks.launch.redis_imports import spare_sdk
+
+            spare_sdk()
 
 
 class FlaskCachingInstrumentor(_OnImport):

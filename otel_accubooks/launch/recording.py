@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 from functools import partial
@@ -10,10 +9,10 @@ from logging import getLogger
 from time import monotonic
 
 from otel_accubooks.launch.settings import Settings
-from otel_accubooks.launch.user_switch import hand_over_with_user
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.locks import ServiceLock
 from otel_accubooks.recorder.process import recorder
+from otel_accubooks.recorder.root import Root, process_ticks
 
 _log = getLogger("otel_accubooks")
 WATCH_SECONDS = 1.0
@@ -26,23 +25,27 @@ _pause = WATCH_SECONDS
 _not_before = 0.0
 
 
-def begin(given: Settings) -> None:
-    """Gets this process ready to record, as `given` says. Calling it again is nothing."""
+def begin(given: Settings, pid: int, started: float) -> None:
+    """Gets this process ready to record, as `given` says. Calling it again is nothing.
+
+    The service was started in the process `pid`, this one or one that it was forked from, at `started`
+    (Unix seconds).
+    """
     if recorder.folder is not None:
         return
-    for problem in given.problems:
-        _log.warning("otel-accubooks: %s", problem)
+    recorder.root = Root(pid, process_ticks(pid) or 0, started)
     recorder.folder = StateFolder(given.folder)
     recorder.series_limit = given.series_limit
-    hand_over_with_user(recorder.folder)
     from otel_accubooks.instrument.polling import polls
 
     polls.interval = given.interval_seconds
-    # Imported before gevent or a server may patch what it uses.
+    # Imported here, since one that is forked while another thread imports waits for that for ever.
     from otel_accubooks.export import spawn  # noqa: F401
 
     polls.add_everywhere("watching the exporter", _watch_exporter, WATCH_SECONDS)
     polls.add_everywhere("joining the others", recorder.rejoin, REJOIN_SECONDS)
+    recorder.on_open(partial(_say, given.problems))
+    recorder.on_memory(partial(_say, given.problems))
     recorder.on_open(_forget_teller)
     recorder.on_open(_see_to_exporter)
     recorder.on_open(polls.start)
@@ -50,7 +53,6 @@ def begin(given: Settings) -> None:
         from otel_accubooks.launch import alone
 
         recorder.on_memory(partial(alone.begin, given.interval_seconds))
-    atexit.register(_at_exit)
     if given.users_key is not None:
         from otel_accubooks.instrument import users
 
@@ -58,7 +60,15 @@ def begin(given: Settings) -> None:
     if given.rules is not None:
         from otel_accubooks.instrument import business
 
-        business.load_rules(given.rules)
+        if (problem := business.load_rules(given.rules)) is not None:
+            given.problems.append(problem)
+
+
+def _say(problems: list[str]) -> None:
+    # Every worker of a server may be the first that begins: one of them says it.
+    for problem in problems:
+        if recorder.first_to_say(problem):
+            _log.warning("otel-accubooks: %s", problem)
 
 
 def _see_to_exporter() -> None:
@@ -120,10 +130,10 @@ def _forget_teller() -> None:
         _teller = None
 
 
-def _at_exit() -> None:
+def end() -> None:
+    """At the end of the process: what was recorded is sent, and waited for, 1.5 s at most."""
     # Only where the service was started: the others' counts are in shared memory. But the master of
-    # uWSGI ends without this, and runs it twice in its workers.
-    atexit.unregister(_at_exit)
+    # uWSGI ends without this.
     started_here = os.getpid() == recorder.root.pid
     if recorder.folder is None or not (started_here or "uwsgi" in sys.modules):
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from otel_accubooks.contract.endpoints import DEFAULT_PREFIX
@@ -35,16 +34,13 @@ from otel_accubooks.recorder.identity import service_identity
 from otel_accubooks.recorder.presence import derived_secret
 from otel_accubooks.recorder.recorder import DEFAULT_SERIES_LIMIT
 
-_PREFIX = re.compile(r"/|(/[A-Za-z0-9._~-]+)+/?")
+_PREFIX = r"/|(/[A-Za-z0-9._~-]+)+/?"
 
 
-@dataclass
 class Settings:
     """What the environment asks for; `problems` are one line each, the defaults stand for them."""
 
     exports: bool = True
-    traces: bool = False
-    logs: bool = False
     exemplars: bool = False
     folder: Path = Path()
     rules: Path | None = None
@@ -53,19 +49,20 @@ class Settings:
     cache_redis: Place | None = None
     interval_seconds: float = DEFAULT_INTERVAL_MS / 1000
     monitoring_prefix: str | None = DEFAULT_PREFIX
-    monitoring_tokens: tuple[str, ...] = field(default=(), repr=False)
+    monitoring_tokens: tuple[str, ...] = ()
     test_errors: bool = False
-    users_key: bytes | None = field(default=None, repr=False)
-    problems: list[str] = field(default_factory=list)
+    users_key: bytes | None = None
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
     """Reads `env`; never raises."""
     settings = Settings()
     settings.exports = _names(env, "OTEL_METRICS_EXPORTER", "otlp")
-    settings.traces = _names(env, "OTEL_TRACES_EXPORTER", "none")
-    settings.logs = _names(env, "OTEL_LOGS_EXPORTER", "none")
-    settings.exemplars = settings.traces and _exemplar_filter(env, settings) != "always_off"
+    if _names(env, "OTEL_TRACES_EXPORTER", "none"):
+        settings.exemplars = _exemplar_filter(env, settings) != "always_off"
     parent = env.get(OTEL_ACCUBOOKS_STATE_DIR, "").strip()
     settings.folder = (Path(parent).resolve() if parent else default_parent()) / service_key(
         service_identity(env) | _destination(env)
@@ -93,7 +90,7 @@ def _read_monitoring(env: Mapping[str, str], settings: Settings) -> None:
     prefix = env.get(OTEL_ACCUBOOKS_MONITORING_PREFIX, "").strip()
     if prefix.lower() == "none":
         settings.monitoring_prefix = None
-    elif _PREFIX.fullmatch(prefix):
+    elif re.fullmatch(_PREFIX, prefix):
         settings.monitoring_prefix = prefix
     elif prefix:
         settings.problems.append(

@@ -1,16 +1,31 @@
-"""Starting in a process. Where it is switched off, nothing but this and what loads it is imported."""
+"""Starting in a process. Where it is switched off, nothing but this and what loads it is imported.
+
+Where it is on, as little is imported until there is something to record: `start` takes down what can
+be known only at the start of a process, and `begin` does the rest once a library that is measured is
+imported, or the application calls us.
+"""
 
 from __future__ import annotations
 
+import atexit
+import gc
+import logging
 import os
-from logging import getLogger
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otel_accubooks.launch.settings import Settings
 
-_log = getLogger("otel_accubooks")
+_log = logging.getLogger("otel_accubooks")
 
+_started: tuple[int, float] | None = None  # in which process, and when (Unix seconds)
+_environ: dict[str, str] = {}  # as it was then
+_begun = False
+_forked = False
+_collects = True  # False while the garbage collector is held
 _settings: Settings | None = None
 
 
@@ -19,23 +34,134 @@ def disabled() -> bool:
     return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
+def asked_for(signal: str) -> bool:
+    """True where OTEL_<signal>_EXPORTER, of TRACES or LOGS, names an exporter."""
+    named = os.environ.get(f"OTEL_{signal}_EXPORTER", "").split(",")
+    return any(name.strip() not in ("", "none") for name in named)
+
+
 def settings() -> Settings:
-    """The settings of this process."""
+    """The settings of this process, as its environment was when it started."""
     global _settings
     if _settings is None:
         from otel_accubooks.launch.settings import read_settings
 
-        _settings = read_settings(os.environ)
+        _settings = read_settings(_environ or os.environ)
     return _settings
 
 
 def start() -> None:
-    """Gets this process ready to record, unless that is off. Again is nothing. Never raises."""
-    if disabled():
+    """Gets this process ready to begin, unless that is off. Again is nothing. Never raises."""
+    global _started, _environ
+    if disabled() or _started is not None:
         return
+    _started = os.getpid(), time.time()
+    _environ = {name: os.environ[name] for name in os.environ if name.startswith("OTEL_")}
     try:
-        from otel_accubooks.launch.recording import begin
+        import wrapt
 
-        begin(settings())
+        from otel_accubooks.recorder import unpatched  # noqa: F401
+
+        wrapt.register_post_import_hook(lambda _: begin(), "otel_accubooks.business")
+        atexit.register(_at_exit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_parent=_note_fork, after_in_child=_collect)
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            from otel_accubooks.launch.user_switch import hand_over_with_user
+
+            hand_over_with_user(_folder)
+        if os.environ.get("OTEL_ACCUBOOKS_RULES", "").strip():
+            _await_log_record()
+        if asked_for("TRACES") or asked_for("LOGS"):
+            begin()
     except Exception:
-        _log.warning("otel-accubooks: not started; the application is not affected", exc_info=True)
+        _say_failed()
+
+
+def begin() -> None:
+    """Gets this process ready to record, unless that is off. Again is nothing. Never raises."""
+    global _begun
+    if disabled() or _begun:
+        return
+    _begun = True
+    start()
+    _await_no_log_record()
+    try:
+        with no_collection():
+            from otel_accubooks.launch import recording
+
+            assert _started is not None
+            recording.begin(settings(), *_started)
+    except Exception:
+        _say_failed()
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Imports without the garbage collector, which would look through all that the application has."""
+    global _collects
+    if not gc.isenabled():
+        yield
+        return
+    _collects = False
+    gc.disable()
+    try:
+        yield
+    finally:
+        _collect()
+
+
+def _collect() -> None:
+    """Lets the collector work again, also in a child that was forked by another thread meanwhile."""
+    global _collects
+    if not _collects:
+        _collects = True
+        gc.enable()
+
+
+def _say_failed() -> None:
+    _log.warning("otel-accubooks: not started; the application is not affected", exc_info=True)
+
+
+def _folder() -> Any:
+    from otel_accubooks.recorder.process import recorder
+
+    begin()
+    return recorder.folder
+
+
+def _note_fork() -> None:
+    global _forked
+    _forked = True
+
+
+def _at_exit() -> None:
+    # Once only: the master of uWSGI ends without this, and runs it twice in its workers.
+    atexit.unregister(_at_exit)
+    if _forked and _started is not None and _started[0] == os.getpid():
+        begin()  # what its children recorded is to be sent, also where it recorded nothing itself
+    if _begun:
+        from otel_accubooks.launch import recording
+
+        recording.end()
+
+
+# Rules may count log records: the first one is a reason to begin, and counted already.
+_usual = logging.Logger.callHandlers
+
+
+def _await_log_record() -> None:
+    logging.Logger.callHandlers = _first_record  # type: ignore[method-assign]
+
+
+def _await_no_log_record() -> None:
+    if logging.Logger.callHandlers is _first_record:
+        logging.Logger.callHandlers = _usual  # type: ignore[method-assign]
+
+
+def _first_record(self: logging.Logger, record: logging.LogRecord) -> None:
+    if not _begun and record.name.partition(".")[0] != _log.name:
+        begin()
+        self.callHandlers(record)
+    else:
+        _usual(self, record)

@@ -19,7 +19,7 @@ from opentelemetry.metrics import Meter, MeterProvider, NoOpMeterProvider
 from otel_accubooks.launch.lazy_meters import LazyMeter, StandIn
 from otel_accubooks.launch.per_process import PerProcess, prepare_for_forks
 from otel_accubooks.launch.process_end import SECONDS, at_end
-from otel_accubooks.launch.start import disabled, settings
+from otel_accubooks.launch.start import begin, disabled, settings
 from otel_accubooks.recorder.process import recorder
 
 
@@ -27,6 +27,7 @@ def meter_provider() -> MeterProvider:
     """The provider that `opentelemetry.metrics.get_meter` asks. Never raises."""
     if disabled() or not settings().exports:
         return NoOpMeterProvider()
+    begin()
     return UserMeters()
 
 

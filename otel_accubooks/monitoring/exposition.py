@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import accumulate, groupby
+from itertools import accumulate
 from operator import attrgetter
 
 from otel_accubooks.contract.metric import Metric
+from otel_accubooks.recorder.exemplars import Exemplar
 from otel_accubooks.recorder.totals import Point
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -16,6 +17,13 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 _UNITS = {"ms": "ms", "s": "seconds", "By": "bytes", "%": "percent"}
 
 
+# By metric, the labels of its series as they were last written: so long they are the same objects, and
+# what belongs to a series that has gone is forgotten with the next page.
+_Known = dict[int, tuple[tuple[str, ...], str]]
+_written: dict[str, _Known] = {}
+_LABELS = "\0"  # where they belong in the lines of a histogram
+
+
 def prometheus_text(points: Iterable[Point]) -> str:
     """The points under their contract names, each metric once with its HELP and TYPE."""
     lines: list[str] = []
@@ -23,11 +31,9 @@ def prometheus_text(points: Iterable[Point]) -> str:
         lines.append(f"# HELP {metric.name} {metric.description}")
         lines.append(f"# TYPE {metric.name} {metric.type}")
         if metric.type == "histogram":
-            bounds = [_number(bound) for bound in metric.buckets]
-            for point in series:
-                lines += _histogram(point, bounds)
+            lines += _histograms(metric, series, [_number(bound) for bound in metric.buckets])
         else:
-            lines += [f"{metric.name}{_labels(p)} {_number(p.value)}" for p in series]
+            lines += _values(metric, series)
     return "\n".join(lines) + "\n"
 
 
@@ -43,50 +49,77 @@ def openmetrics_text(points: Iterable[Point]) -> str:
         lines.append(f"# HELP {family} {metric.description}")
         if metric.type == "histogram":
             bounds = [repr(float(bound)) for bound in metric.buckets]
-            for point in series:
-                lines += _histogram(point, bounds, exemplars=True)
+            lines += _histograms(metric, series, bounds, exemplars=True)
         else:
-            lines += [f"{metric.name}{_labels(p)} {_number(p.value)}" for p in series]
+            lines += _values(metric, series)
     lines.append("# EOF\n")
     return "\n".join(lines)
 
 
 def _by_metric(points: Iterable[Point]) -> Iterator[tuple[Metric, list[Point]]]:
-    name = attrgetter("metric.name")
-    for _, group in groupby(sorted(points, key=name), key=name):
-        series = sorted(group, key=attrgetter("labels"))
+    found: dict[str, list[Point]] = {}
+    for point in points:
+        found.setdefault(point.metric.name, []).append(point)
+    for name in sorted(found):
+        series = sorted(found[name], key=attrgetter("labels"))
         yield series[0].metric, series
 
 
-def _histogram(point: Point, bounds: list[str], *, exemplars: bool = False) -> Iterator[str]:
-    name, labels = point.metric.name, _labels(point)
-    start = f'{name}_bucket{labels[:-1]},le="' if labels else f'{name}_bucket{{le="'
-    counts = [int(count) for count in accumulate(point.counts)]
-    lines = [
-        f'{start}{bound}"}} {count}' for bound, count in zip([*bounds, "+Inf"], counts, strict=True)
+def _values(metric: Metric, series: list[Point]) -> list[str]:
+    name = metric.name
+    return [
+        f"{name}{labels} {_number(point.value)}"
+        for labels, point in zip(_labels(metric, series), series, strict=True)
     ]
-    if exemplars and point.exemplars:
-        lines = [
-            line
-            if one is None
-            else f"{line} # {_span(one.trace_id, one.span_id)} {one.value!r} {one.time:.3f}"
-            for line, one in zip(lines, point.exemplars, strict=True)
-        ]
-    yield from lines
-    yield f"{name}_sum{labels} {_number(point.total)}"
-    yield f"{name}_count{labels} {counts[-1]}"
+
+
+def _histograms(
+    metric: Metric, series: list[Point], bounds: list[str], *, exemplars: bool = False
+) -> Iterator[str]:
+    name = metric.name
+    # All lines of a series at once, and its labels put in afterwards: they stand in each of them.
+    buckets = [f'{name}_bucket{{{_LABELS}le="{bound}"}} %d' for bound in [*bounds, "+Inf"]]
+    lines = "\n".join(buckets)
+    for labels, point in zip(_labels(metric, series), series, strict=True):
+        counts = tuple(accumulate(point.counts))
+        text = lines % counts
+        if exemplars and any(point.exemplars):
+            text = "\n".join(map(_with_exemplar, text.split("\n"), point.exemplars))
+        inner = f"{labels[1:-1]}," if labels else ""
+        yield text.replace(_LABELS, inner)
+        yield f"{name}_sum{labels} {_number(point.total)}\n{name}_count{labels} {int(counts[-1])}"
+
+
+def _with_exemplar(line: str, one: Exemplar | None) -> str:
+    if one is None:
+        return line
+    return f"{line} # {_span(one.trace_id, one.span_id)} {one.value!r} {one.time:.3f}"
 
 
 def _span(trace_id: str, span_id: str) -> str:
     return f'{{trace_id="{trace_id}",span_id="{span_id}"}}'
 
 
-def _labels(point: Point) -> str:
-    if point.overflow:
-        return '{otel_metric_overflow="true"}'
-    if not point.labels:
-        return ""
-    pairs = zip(point.metric.label_names, point.labels, strict=True)
+def _labels(metric: Metric, series: list[Point]) -> Iterator[str]:
+    """The labels of each series, in braces; nothing where there are none."""
+    names, before = metric.label_names, _written.get(metric.name, {})
+    now: _Known = {}
+    for point in series:
+        labels = point.labels
+        if point.overflow:
+            yield '{otel_metric_overflow="true"}'
+        elif not labels:
+            yield ""
+        else:
+            # While it is kept here, no other object has its id.
+            known = before.get(id(labels)) or (labels, _pairs(names, labels))
+            now[id(labels)] = known
+            yield known[1]
+    _written[metric.name] = now
+
+
+def _pairs(names: tuple[str, ...], labels: tuple[str, ...]) -> str:
+    pairs = zip(names, labels, strict=True)
     return "{" + ",".join([f'{name}="{_text(value)}"' for name, value in pairs]) + "}"
 
 

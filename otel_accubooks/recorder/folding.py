@@ -93,6 +93,8 @@ class Folding:
 
     def keep_sessions(self, totals: Totals, found: dict[int, Sessions], now: float) -> None:
         """Keeps in the base what is over in `found`; `totals` are those that it was found in."""
+        if not any(sessions.over or sessions.left for sessions in found.values()):
+            return  # as nearly always: then the base need not be read
         base, folded = self._base_with([])
         if keep_over(base, totals, found, now):
             self._trying(lambda: self._write(base, folded | self.reader.leftover))
@@ -162,7 +164,7 @@ class Folding:
         for keys in found.kept.values():
             for key in keys:
                 if key not in base.points:
-                    base.points[key] = _nothing_of(whole.points[key])
+                    base.put(key, _nothing_of(whole.points[key]))
 
     def _mend(self) -> None:
         """Writes the base anew where it was deleted, or puts aside one that cannot be read."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock  # as it is before gevent may patch it
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_accubooks.recorder import layout
 from otel_accubooks.recorder.root import Root, is_alive
+from otel_accubooks.recorder.unpatched import allocate_lock
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """What a segment says of its process, which started at `ticks` (see Root).
 
     `limit` is how many series it lets a metric have. `origin` tells which life of the service this

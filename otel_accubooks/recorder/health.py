@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from otel_accubooks.contract.unsent import TARGET_ANSWERED_AT, TARGET_HEALTHY
+from otel_accubooks.contract.unsent import CHECK_SECONDS, TARGET_ANSWERED_AT, TARGET_HEALTHY
 from otel_accubooks.recorder.totals import Totals
 
-CHECK_SECONDS = 5.0  # a check is made as often as this, or as metrics are sent if that is oftener
 STALE_SECONDS = 3 * CHECK_SECONDS
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from otel_accubooks.recorder import layout
 from otel_accubooks.recorder.totals import Key, Point, Totals
@@ -40,9 +40,10 @@ def merge(totals: Totals, keys: Iterable[Key]) -> None:
     Gauges, of which there is no sum, are dropped.
     """
     for key in keys:
-        point = totals.points.pop(key, None)
+        point = totals.take(key)
         if point is not None and point.metric.type != "gauge":
-            _add(_overflow(totals, point), point)
+            into = layout.make_key(point.metric.name, ()), True
+            totals.put(into, _sum(totals.points.get(into), point))
 
 
 def _by_metric(totals: Totals) -> dict[str, list[Key]]:
@@ -53,17 +54,13 @@ def _by_metric(totals: Totals) -> dict[str, list[Key]]:
     return found
 
 
-def _overflow(totals: Totals, like: Point) -> Point:
-    key = (layout.make_key(like.metric.name, ()), True)
-    point = totals.points.get(key)
-    if point is None:
-        point = Point(like.metric, (), like.start, overflow=True, counts=[0.0] * len(like.counts))
-        totals.points[key] = point
-    return point
-
-
-def _add(into: Point, point: Point) -> None:
-    into.start = min(into.start, point.start)
-    into.value += point.value
-    into.total += point.total
-    into.counts = [a + b for a, b in zip(into.counts, point.counts, strict=True)]
+def _sum(into: Point | None, point: Point) -> Point:
+    if into is None:
+        return replace(point, labels=(), overflow=True, exemplars=())
+    return replace(
+        into,
+        start=min(into.start, point.start),
+        value=into.value + point.value,
+        total=into.total + point.total,
+        counts=[a + b for a, b in zip(into.counts, point.counts, strict=True)],
+    )

@@ -27,22 +27,24 @@ class Logouts:
 
     def last(self, who: int) -> float:
         """The last time (Unix seconds) at which `who`, or somebody in the same place, left."""
-        return self._shared()[who % _PLACES]
+        if self._generation != generation[0]:
+            self._open()
+        return self._times[who % _PLACES]
 
     def note(self, who: int, now: float) -> None:
         """Notes that `who` left."""
-        self._shared()[who % _PLACES] = now
-
-    def _shared(self) -> memoryview[float]:
         if self._generation != generation[0]:
-            self._generation = generation[0]
-            try:
-                folder = self._folder()
-                if folder is not None:
-                    self._times = _mapped(folder / "logouts")
-            except OSError:
-                pass  # this process then knows of its own alone
-        return self._times
+            self._open()
+        self._times[who % _PLACES] = now
+
+    def _open(self) -> None:
+        self._generation = generation[0]
+        try:
+            folder = self._folder()
+            if folder is not None:
+                self._times = _mapped(folder / "logouts")
+        except OSError:
+            pass  # this process then knows of its own alone
 
 
 def _mapped(path: Path) -> memoryview[float]:

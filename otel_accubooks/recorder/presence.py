@@ -145,7 +145,7 @@ class Presence:
 
     def __init__(self, attach: Attach, folder: Callable[[], Path | None]) -> None:
         self._attach = attach
-        self._logouts = Logouts(folder)
+        self.logouts = Logouts(folder)
         self._tables: dict[int, PresenceTable] = {}
         self._table_of: dict[int, int] = {}
         self._generation = 0
@@ -159,10 +159,6 @@ class Presence:
         """Notes that `who` ended the session."""
         self._note(who, now, ENDED)
 
-    def left_since(self, who: int, then: float) -> bool:
-        """True if `who` may have left any process since `then`."""
-        return self._logouts.last(who) >= then
-
     def trusted(self, who: int, now: float | None = None) -> None:
         """Notes that `who` used a trust component."""
         self._note(who, now, TRUSTED)
@@ -171,9 +167,9 @@ class Presence:
         if self._generation != generation[0]:
             self._table_of.clear()  # a child has tables of its own
         now = time.time() if now is None else now
-        left = self._logouts.last(who)
+        left = self.logouts.last(who)
         if column == ENDED:
-            self._logouts.note(who, now)
+            self.logouts.note(who, now)
         number = self._table_of.get(who, 0)
         while not self._table(number).note(who, now, column, left):
             number += 1

@@ -13,7 +13,7 @@ from otel_accubooks.recorder.root import Root
 from otel_accubooks.recorder.segment import Segment, SegmentError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One series of a segment; its values are at `first`, `count` doubles."""
 
@@ -51,11 +51,11 @@ class SegmentReader:
         except ValueError as error:
             raise SegmentError(f"{self.name} {error}") from error
         whole = memory.cast("B")[: len(memory) // 8 * 8]
-        self._bytes = whole
+        self.memory = whole
         self._words: memoryview[int] = whole.cast("Q")
         self.values: memoryview[float] = whole.cast("d")
         self._at = layout.HEADER_BYTES
-        self._records: list[Record] = []
+        self.parsed: list[Record] = []  # what `records` last told
 
     def __del__(self) -> None:
         if self._fd >= 0:
@@ -85,24 +85,24 @@ class SegmentReader:
     def records(self) -> list[Record]:
         """All records so far; those of earlier calls are not parsed again. Raises SegmentError."""
         used = published(self._words)
-        if used > len(self._bytes) or used < layout.HEADER_BYTES:
-            raise SegmentError(f"{self.name} claims {used} bytes of {len(self._bytes)}")
+        if used > len(self.memory) or used < layout.HEADER_BYTES:
+            raise SegmentError(f"{self.name} claims {used} bytes of {len(self.memory)}")
         if used > self._size():
             # Touching what is not there any more would kill this process.
             raise SegmentError(f"{self.name} was cut off at {self._size()} of {used} bytes")
         while self._at < used:
             if self._at + layout.HEAD.size > used:
                 raise SegmentError(f"{self.name} is damaged at byte {self._at}")
-            size, kind, count, length = layout.HEAD.unpack_from(self._bytes, self._at)
+            size, kind, count, length = layout.HEAD.unpack_from(self.memory, self._at)
             whole = size >= layout.HEAD.size + 8 * count + length and size % 8 == 0
             if not whole or self._at + size > used:
                 raise SegmentError(f"{self.name} is damaged at byte {self._at}")
             first = (self._at + layout.HEAD.size) // 8
             key_at = (first + count) * 8
-            key = bytes(self._bytes[key_at : key_at + length])
-            self._records.append(Record(kind, key, first, count))
+            key = bytes(self.memory[key_at : key_at + length])
+            self.parsed.append(Record(kind, key, first, count))
             self._at += size
-        return self._records
+        return self.parsed
 
     def _size(self) -> int:
         return os.fstat(self._fd).st_size
@@ -110,7 +110,11 @@ class SegmentReader:
     def content(self) -> bytes:
         """The segment as it is in its file."""
         self.records()
-        return bytes(self._bytes[: self._at])
+        return self.snapshot()
+
+    def snapshot(self) -> bytes:
+        """The bytes of the records of the last call of `records`."""
+        return bytes(self.memory[: self._at])
 
 
 class OwnSegmentReader(SegmentReader):
@@ -130,4 +134,4 @@ class OwnSegmentReader(SegmentReader):
         return False
 
     def _size(self) -> int:
-        return len(self._bytes)
+        return len(self.memory)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from _thread import RLock  # as it is before gevent may patch threading
 from array import array
 from collections.abc import Callable
 from logging import getLogger
@@ -26,6 +25,7 @@ from otel_accubooks.recorder.segment import (
     own,
 )
 from otel_accubooks.recorder.series import Counter, Gauge, Histogram, Series
+from otel_accubooks.recorder.unpatched import RLock
 
 _log = getLogger("otel_accubooks")
 
@@ -294,6 +294,9 @@ class Recorder:
                 reserved[name] = segment.append(name[-1], name[:-1], row)
 
     def _fill(self, segment: Segment, reserved: dict[bytes, int]) -> None:
+        """Copies the values. Nothing is recorded until the lock is free: it would stay behind."""
+        for series in self._placed.values():
+            series.leave()
         told = self.memory if self.memory is not None and self.memory.told else None
         for name, at in reserved.items():
             place = self._places[name]

@@ -11,6 +11,7 @@ from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.limit import beyond, merge
 from otel_accubooks.recorder.reader import OwnSegmentReader, SegmentReader
 from otel_accubooks.recorder.segment import SegmentError, own
+from otel_accubooks.recorder.sums import Sums
 from otel_accubooks.recorder.totals import Totals
 
 _ATTEMPTS = 100
@@ -55,6 +56,7 @@ class ServiceReader:
         self._looked = False
         self._say = say or _unsaid
         self._refused: dict[str, tuple[int, int]] = {}
+        self._sums = Sums()
         self._last = Totals()
         self._origin: tuple[int, int] | None = None
 
@@ -216,16 +218,18 @@ class ServiceReader:
         return inode is not None and inode != held
 
     def _add_up(self) -> Totals:
-        totals = Totals()
         if self.base is not None:
-            totals.add_base(self.base)
+            self.base.records()
+        segments = []
         for name, reader in [*self.readers.items()]:
             try:
-                # Until the dead are folded they are read here: their counts stand, their gauges go.
-                totals.add(reader, gauges=not reader.dead())
+                reader.records()
             except SegmentError as error:
                 self.refuse(name, error)
-        return totals
+                continue
+            # Until the dead are folded they are read here: their counts stand, their gauges go.
+            segments.append((reader, not reader.dead()))
+        return self._sums.read(self.base, segments)
 
     def _bound(self, totals: Totals) -> None:
         found = beyond(totals, self.limit())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import replace
 
 from otel_accubooks.contract.metrics import USER_SESSION_DURATION_SECONDS as DURATION
 from otel_accubooks.recorder import layout
@@ -20,7 +21,10 @@ def add_over(totals: Totals, found: dict[int, Sessions]) -> None:
     point = totals.points.get(_KEY)
     if point is None:
         start, counts = min(over)[0], [0.0] * (len(DURATION.buckets) + 1)
-        point = totals.points[_KEY] = Point(DURATION, (), start=start, counts=counts)
+        point = Point(DURATION, (), start=start, counts=counts)
+    # Another one, since what was read may be the next reading's too.
+    point = replace(point, counts=[*point.counts])
+    totals.put(_KEY, point)
     for first, last in over:
         point.counts[bisect_left(DURATION.buckets, last - first)] += 1.0
         point.total += last - first

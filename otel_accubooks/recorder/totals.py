@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from math import isfinite
 
 from otel_accubooks.contract.metric import Metric
@@ -18,10 +17,12 @@ from otel_accubooks.recorder.visits import Visits
 Key = tuple[bytes, bool]  # of a series in a segment; True for an overflow series
 
 
-@dataclass
+@dataclass(slots=True)
 class Point:
     """One series of a service. `start` is Unix seconds.
 
+    A point that was read is the next reading's too while nothing of its series changed, so nobody
+    who gets one changes it.
     `counts`, `total` and `exemplars` are a histogram's. There are exemplars for all buckets (None
     where a bucket has none), or for none of them.
     """
@@ -56,6 +57,7 @@ class Totals:
     folded: set[str] = field(default_factory=set)
     settled: set[Key] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
+    _by_metric: dict[str, list[Point]] | None = field(default=None, repr=False, compare=False)
 
     def copy(self) -> Totals:
         """Series that can be added to without changing these."""
@@ -72,14 +74,12 @@ class Totals:
 
         Raises SegmentError for a damaged segment.
         """
+        self._by_metric = None
         values = reader.values
         for record in reader.records():
             kind = record.kind & ~layout.OVERFLOW
             if kind == layout.PRESENCE:
-                try:
-                    self.visits.read(record.key, values[record.first : record.first + record.count])
-                except (ValueError, OverflowError):
-                    self.foreign.add(layout.split_key(record.key)[0])
+                self.add_visits(record.key, values[record.first : record.first + record.count])
             elif kind == layout.FOLDED:
                 self.folded.add(record.key.decode())
             elif kind == layout.EXEMPLARS:
@@ -89,9 +89,16 @@ class Totals:
                 numbers = list(values[record.first : record.first + record.count])
                 self._add_series(record.key, kind, bool(record.kind & layout.OVERFLOW), numbers)
 
+    def add_visits(self, key: bytes, row: memoryview[float]) -> None:
+        """Adds a record of kind PRESENCE."""
+        try:
+            self.visits.read(key, row)
+        except (ValueError, OverflowError):
+            self.foreign.add(layout.split_key(key)[0])
+
     def _add_series(self, key: bytes, kind: int, overflow: bool, row: list[float]) -> None:
-        series = _series(key, kind, overflow, len(row))
-        if series is None or (kind != layout.GAUGE and not _sound(row)):
+        series = series_of(key, kind, overflow, len(row))
+        if series is None or (kind != layout.GAUGE and not sound(row)):
             self.foreign.add(layout.split_key(key)[0])
             return
         if kind == layout.GAUGE and row[0] != row[0]:
@@ -101,7 +108,7 @@ class Totals:
         if point is None:
             point = self.points[key, overflow] = Point(*series, overflow=overflow)
         if kind == layout.GAUGE:
-            point.value = row[0] if new else _across(point.metric, point.value, row[0])
+            point.value = row[0] if new else across(point.metric, point.value, row[0])
             return
         point.start = row[0] if new else min(point.start, row[0])
         if kind == layout.COUNTER:
@@ -116,19 +123,33 @@ class Totals:
         if point is None or len(row) != exemplars.ROW * len(point.counts):
             return  # of a histogram that was written by another version of this package
         known = point.exemplars or (None,) * len(point.counts)
-        pairs = zip(known, exemplars.read(row), strict=True)
-        point.exemplars = tuple(
-            new if old is None or (new is not None and new.time > old.time) else old
-            for old, new in pairs
-        )
+        point.exemplars = newest(known, exemplars.read(row))
+
+    def put(self, key: Key, point: Point) -> None:
+        """The series `key` is `point` from now on."""
+        self.points[key] = point
+        self._by_metric = None
+
+    def take(self, key: Key) -> Point | None:
+        """Takes the series `key` out, and returns it."""
+        self._by_metric = None
+        return self.points.pop(key, None)
 
     def of(self, metric: Metric) -> Iterable[Point]:
         """The series of one metric."""
-        return (point for point in self.points.values() if point.metric is metric)
+        return self.by_metric().get(metric.name, ())
+
+    def by_metric(self) -> dict[str, list[Point]]:
+        """The series by the name of their metric."""
+        if self._by_metric is None:
+            found: dict[str, list[Point]] = {}
+            for point in self.points.values():
+                found.setdefault(point.metric.name, []).append(point)
+            self._by_metric = found
+        return self._by_metric
 
 
-@lru_cache(maxsize=100_000)
-def _series(
+def series_of(
     key: bytes, kind: int, overflow: bool, size: int
 ) -> tuple[Metric, tuple[str, ...]] | None:
     """Metric and labels of a record; None for one of another version of this package."""
@@ -141,13 +162,23 @@ def _series(
     return (metric, labels) if fits else None
 
 
-def _sound(row: list[float]) -> bool:
+def newest(
+    known: Iterable[Exemplar | None], others: Iterable[Exemplar | None]
+) -> tuple[Exemplar | None, ...]:
+    """For each bucket the later one of two exemplars."""
+    return tuple(
+        new if old is None or (new is not None and new.time > old.time) else old
+        for old, new in zip(known, others, strict=True)
+    )
+
+
+def sound(row: Sequence[float]) -> bool:
     """True for a start and counts that can be sent; a histogram's sum is whatever was recorded."""
     counts = row[2:] or row[1:]
     return isfinite(row[0] + sum(counts)) and min(counts) >= 0.0
 
 
-def _across(metric: Metric, a: float, b: float) -> float:
+def across(metric: Metric, a: float, b: float) -> float:
     if metric.across == "sum":
         return a + b
     return min(a, b) if metric.across == "min" else max(a, b)

@@ -16,8 +16,8 @@ PROGRAMS: Mapping[str, str] = {
     "prometheus": "prometheus",
     "amtool": "prometheus-alertmanager",
 }
-# The tests look at the dashboards in a browser.
-FOR_TESTS: Mapping[str, str] = {"chromium": "chromium"}
+# The tests look at the dashboards in a browser, and count what a request costs.
+FOR_TESTS: Mapping[str, str] = {"chromium": "chromium", "valgrind": "valgrind", "cc": "gcc"}
 _POSTGRES = Path("/usr/lib/postgresql")
 
 

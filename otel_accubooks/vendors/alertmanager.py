@@ -30,11 +30,14 @@ class Pace:
 # Prometheus says what changes at whole quarters of a minute after it first spoke of an alert. A group is
 # looked at in between: two Alertmanagers that did so just then might see the one still the old and the
 # other the new, and tell both (docs/redundancy.md).
+# Of whatever severity, what one alert says of one service comes with one evaluation: to gather it for
+# longer than GATHERED seconds would make it late, and hardly less.
+GATHERED = 5.0
 PACES: Mapping[Severity, Pace] = {
-    "P0": Pace(5, MINUTE, AGAIN["P0"]),
-    "P1": Pace(10, 5 * MINUTE, AGAIN["P1"]),
-    "P2": Pace(25, 5 * MINUTE, AGAIN["P2"]),
-    "P3": Pace(5 * MINUTE - 5, 5 * MINUTE, AGAIN["P3"]),
+    "P0": Pace(GATHERED, MINUTE, AGAIN["P0"]),
+    "P1": Pace(GATHERED, 5 * MINUTE, AGAIN["P1"]),
+    "P2": Pace(GATHERED, 5 * MINUTE, AGAIN["P2"]),
+    "P3": Pace(GATHERED, 5 * MINUTE, AGAIN["P3"]),
     # Ten seconds are the least in which Alertmanager gives a channel up.
     "test": Pace(1, 10, AGAIN["test"]),
     # Whether it is time is asked when `changes` is over, so `again` ends just before.

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
+from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.stack.collector import DATADOG_GATE, Collector, feature_gates
 from otel_accubooks.stack.files import COLLECTOR, GATEWAY, backend_file
 from tests.collector.otlp_application import Application
@@ -40,6 +42,8 @@ def push(gateway: Collector, authorization: str) -> int:
         "4111111111111111",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
         "postgresql://jane:hunter2@db",
+        "/accounts/jane.doe@example.co.uk/ledger",
+        "order 4111111111111111, paid",
     ],
 )
 def test_what_names_a_person_or_opens_a_door_is_masked(start_gateway: Start, secret: str) -> None:
@@ -53,6 +57,44 @@ def test_what_names_a_person_or_opens_a_door_is_masked(start_gateway: Start, sec
     assert secret not in line
     assert 'tier="PRO"' in line
     assert line.endswith(" 3")
+
+
+@pytest.mark.parametrize("name", ["password", "db_passwd", "ClientSecret", "x_api_key", "api_key"])
+def test_what_is_called_a_secret_is_masked(start_gateway: Start, name: str) -> None:
+    """A label whose name speaks of a password or a key keeps its name alone, whatever it holds."""
+    gateway = start_gateway(["prometheus-scrape"])
+    application = Application()
+    application.count("logins_total", 3, **{name: "open sesame"}, tier="STARTER")
+    application.push(gateway.otlp_url)
+    eventually(lambda: len(offered(gateway)), 1)
+    line = offered(gateway)[0]
+    assert f'{name}="****"' in line
+    assert 'tier="STARTER"' in line
+
+
+def test_what_only_looks_like_a_secret_passes(start_gateway: Start) -> None:
+    """Routes, names of workers, versions, times and identifiers are not mistaken for secrets."""
+    gateway = start_gateway(["prometheus-scrape"])
+    harmless = {
+        "route": "/api/v2/ledgers/<int:ledger_id>/part-17",
+        "worker": "celery@worker-1",
+        "version": "1.26.8-rc.2",
+        "since": "1732345678901",
+        "request": "11111111-2222-4333-8444-411111111111",
+        "address": "https://example.com:8443/path",
+    }
+    application = Application()
+    application.count("logins_total", 3, **harmless)
+    application.push(gateway.otlp_url)
+    eventually(lambda: len(offered(gateway)), 1)
+    line = offered(gateway)[0]
+    assert {name for name, value in harmless.items() if f'{name}="{value}"' not in line} == set()
+
+
+def test_no_label_of_the_contract_is_looked_up_by_pattern() -> None:
+    """The gateway knows the labels of every metric by name, which is what makes it quick."""
+    known = yaml.safe_load(GATEWAY.read_text())["processors"]["redaction/names"]["ignored_keys"]
+    assert {label.name for metric in METRICS for label in metric.labels} - set(known) == set()
 
 
 def test_masking_adds_no_label(start_gateway: Start) -> None:

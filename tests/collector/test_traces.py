@@ -89,7 +89,7 @@ def test_spans_are_guarded_as_metrics_are(path: Any) -> None:
     assert bool(traces) == (not path.stem.startswith("prometheus"))
     for pipeline in traces:
         assert pipeline["receivers"] == ["otlp"]
-        assert pipeline["processors"][:2] == ["memory_limiter", "redaction"]
+        assert pipeline["processors"][:3] == ["memory_limiter", "redaction", "redaction/names"]
 
 
 def test_prometheus_knows_the_trace_behind_a_bucket(

@@ -28,7 +28,15 @@ from tests.docs.shell import Background, CommandError, Shell, commands
 from tests.docs.stand import PORTS, Stand, addresses, environment
 
 # What a reader has: a copy of the repository, an application, and the files that the example has.
-COPIED = ("collector", "deploy", "examples", "rendered", "Makefile", "pyproject.toml")
+COPIED = (
+    "collector",
+    "deploy",
+    "examples",
+    "rendered",
+    "Makefile",
+    "hatch_build.py",
+    "pyproject.toml",
+)
 APPLICATION = """
 from flask import Flask
 app = Flask(__name__)

@@ -89,6 +89,22 @@ def test_a_pool_that_is_garbage_stops_counting(run):
     assert outcome.of(DB_POOL_MAX_CONNECTIONS) == {NAME: 0}
 
 
+def test_a_pool_that_is_garbage_closes_its_connections(run):
+    """Nothing of what measures it keeps them open at the server."""
+    outcome = run(
+        """
+        import gc, weakref
+        pool = ThreadedConnectionPool(2, 4, dsn)
+        pool.putconn(pool.getconn())
+        connections = [weakref.ref(each) for each in pool._pool]
+        del pool
+        gc.collect()
+        said["left"] = [each() is not None for each in connections]
+        """
+    )
+    assert outcome.said["left"] == [False, False]
+
+
 def test_pools_of_one_database_add_up_and_the_worst_share_shows(run):
     """Counts are added; the share is that of the fuller pool."""
     outcome = run(

@@ -13,7 +13,7 @@ from otel_accubooks.launch.settings import Settings, read_settings
 def test_the_defaults() -> None:
     """Without any variable the settings are these."""
     settings = read_settings({})
-    assert (settings.exports, settings.traces, settings.logs) == (True, False, False)
+    assert (settings.exports, settings.exemplars) == (True, False)
     assert settings.rules is None
     assert settings.series_limit == 2000
     assert settings.cache_budget_bytes == 2 * 1024**3
@@ -42,7 +42,7 @@ def test_every_setting_is_read() -> None:
     assert settings.folder.parent == Path("/run/x")
     assert (settings.series_limit, settings.cache_budget_bytes) == (7, 1000)
     assert settings.interval_seconds == 2
-    assert (settings.exports, settings.traces) == (False, True)
+    assert (settings.exports, settings.exemplars) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def owner_after(folder: StateFolder, switch: Callable[[], object]) -> int | None
     """Who owns the folder after a process did `switch`; None if it was never made."""
 
     def child() -> None:
-        hand_over_with_user(folder)
+        hand_over_with_user(lambda: folder)
         switch()
 
     assert in_child(child) == 0
@@ -90,5 +90,5 @@ def test_another_user_is_not_watched(folder: StateFolder, monkeypatch: pytest.Mo
     """Who is not root has nothing to hand over, and nothing is wrapped."""
     original = os.setuid
     monkeypatch.setattr(os, "geteuid", lambda: USER)
-    hand_over_with_user(folder)
+    hand_over_with_user(lambda: folder)
     assert os.setuid is original

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_accubooks.export.ratios import Growth
-from otel_accubooks.instrument import flask
+from otel_accubooks.instrument import exchange
 from otel_accubooks.monitoring import drill as drill_module
 from otel_accubooks.monitoring.drill import Drill, Drills, Refused, asked, body_of, outlook
 from otel_accubooks.monitoring.service import Service
@@ -86,8 +86,8 @@ def test_anything_else_is_refused_in_one_line(body: str, said: str) -> None:
 
 def test_each_error_is_measured_as_a_request_is(recorder: Recorder) -> None:
     """Exactly as many as were asked for, in both metrics, and then it is over."""
-    requests: Any = flask._requests.labels(*LABELS)
-    durations: Any = flask._durations.labels(*LABELS)
+    requests: Any = exchange.requests.labels(*LABELS)
+    durations: Any = exchange.durations.labels(*LABELS)
     for series in (requests, durations):
         series._attach(series)
     before, took = requests.kept()[1], sum(durations.kept()[2:])

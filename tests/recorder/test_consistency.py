@@ -19,6 +19,8 @@ from otel_accubooks.recorder.service import ServiceReader
 from otel_accubooks.recorder.totals import Totals
 from tests.recorder.processes import in_child
 
+pytestmark = pytest.mark.usefixtures("bound")
+
 BASES = 15  # so often, at least, the dead were folded meanwhile
 THREADS = 4
 DURATION = m.CACHE_OPERATION_DURATION_MS

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 
@@ -14,6 +15,8 @@ from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.folding import Folding
 from otel_accubooks.recorder.locks import ExporterLock
 from tests.recorder.processes import Worker, read, record_and_die, values
+
+pytestmark = pytest.mark.usefixtures("bound")
 
 HITS = m.CACHE_HITS_TOTAL
 
@@ -114,11 +117,11 @@ def test_histograms_gauges_and_their_starts_go_along(folder: StateFolder, worker
     worker.record(m.CACHE_OPERATION_DURATION_MS, 7, "get")
     worker.record(m.FORECAST_QUEUE_DEPTH, 5, "q")
     reader = Folding(folder).reader
-    before = {key: vars(point) for key, point in reader.read().points.items()}
+    before = {key: asdict(point) for key, point in reader.read().points.items()}
     delete(folder, "segment-")
     worker.rejoin()
     assert {
-        key: vars(point) for key, point in Folding(folder).reader.read().points.items()
+        key: asdict(point) for key, point in Folding(folder).reader.read().points.items()
     } == before
 
 

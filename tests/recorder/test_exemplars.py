@@ -6,6 +6,7 @@ import os
 import threading
 from array import array
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 
@@ -14,9 +15,10 @@ from otel_accubooks.recorder import exemplars, fork
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.folding import Folding
 from otel_accubooks.recorder.recorder import Recorder
-from otel_accubooks.recorder.series import Histogram, TracedHistogram
 from otel_accubooks.recorder.service import ServiceReader
 from otel_accubooks.recorder.totals import Point
+
+pytestmark = pytest.mark.usefixtures("bound")
 
 SPAN = (0x0AF7651916CD43DD8448EB211C80319C, 0x00F067AA0BA902B7)
 OTHER = (2**128 - 1, 2**64 - 1)
@@ -41,17 +43,17 @@ def point(folder: StateFolder) -> Point:
     return found
 
 
-def test_without_traces_nothing_is_looked_for(recorder: Recorder) -> None:
+def test_without_traces_nothing_is_looked_for(bound: ModuleType, recorder: Recorder) -> None:
     """A histogram that is made while no traces are recorded is the plain one."""
-    assert type(recorder.histogram(DURATION).labels("get")) is Histogram
+    assert type(recorder.histogram(DURATION).labels("get")) is bound.Histogram
 
 
 def test_each_bucket_keeps_its_last_sampled_value(
-    folder: StateFolder, recorder: Recorder, current: list[exemplars.Span]
+    bound: ModuleType, folder: StateFolder, recorder: Recorder, current: list[exemplars.Span]
 ) -> None:
     """Ids of all bits come back as they were; what is recorded outside of spans changes nothing."""
     series = recorder.histogram(DURATION).labels("get")
-    assert type(series) is TracedHistogram
+    assert type(series) is bound.TracedHistogram
     current.append(SPAN)
     series.record(0.5)
     series.record(0.75)

@@ -16,6 +16,8 @@ from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.folding import Folding
 from tests.recorder.processes import Worker, read, record_and_die, values
 
+pytestmark = pytest.mark.usefixtures("bound")
+
 LIMIT = 10
 ERRORS = m.CALCULATION_ERRORS_TOTAL
 

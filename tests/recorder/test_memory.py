@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from otel_accubooks.recorder.memory import MemoryReader
 from otel_accubooks.recorder.recorder import Recorder
 from otel_accubooks.recorder.service import ServiceReader
 from tests.recorder.processes import in_child, read, values
+
+pytestmark = pytest.mark.usefixtures("bound")
 
 HITS, DURATION, DEPTH = m.CACHE_HITS_TOTAL, m.CACHE_OPERATION_DURATION_MS, m.FORECAST_QUEUE_DEPTH
 
@@ -50,13 +53,13 @@ def test_it_is_read_like_a_segment(recorder: Recorder, refused: StateFolder) -> 
 def test_what_nobody_was_told_moves(recorder: Recorder, refused: StateFolder) -> None:
     """Counts go along, once, with their start; the memory is over."""
     memory = MemoryReader(recorder)
-    before = {key: vars(point) for key, point in memory.read().points.items()}
+    before = {key: asdict(point) for key, point in memory.read().points.items()}
     let(refused)
     recorder.rejoin()
     assert recorder.memory is None
     assert in_child(lambda: read(refused, HITS) == {(): 5} or os._exit(1)) == 0
     reader = ServiceReader(refused)
-    assert {key: vars(point) for key, point in reader.read().points.items()} == before
+    assert {key: asdict(point) for key, point in reader.read().points.items()} == before
     recorder.counter(HITS).labels().add(1)
     assert values(reader.read(), HITS) == {(): 6}
 

@@ -15,6 +15,8 @@ from otel_accubooks.recorder.fork import generation
 from otel_accubooks.recorder.header import Header, publish, published
 from otel_accubooks.recorder.root import Root, process_ticks
 
+pytestmark = pytest.mark.usefixtures("bound")
+
 NO_POSIX = """
 import os, sys
 sys.modules["fcntl"] = None

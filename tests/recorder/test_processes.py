@@ -20,6 +20,8 @@ from otel_accubooks.recorder.folding import Folding
 from otel_accubooks.recorder.recorder import Recorder
 from otel_accubooks.recorder.service import ServiceReader
 
+pytestmark = pytest.mark.usefixtures("bound")
+
 
 def in_child(work: Callable[[], None]) -> int:
     """Runs `work` in a forked process that ends without any clean-up; its exit code."""

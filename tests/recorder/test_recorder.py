@@ -23,6 +23,8 @@ from otel_accubooks.recorder.reader import SegmentReader
 from otel_accubooks.recorder.recorder import Recorder
 from otel_accubooks.recorder.totals import Point, Totals
 
+pytestmark = pytest.mark.usefixtures("bound")
+
 
 @pytest.fixture
 def recorder(folder: StateFolder) -> Recorder:

@@ -308,7 +308,7 @@ def test_a_renamed_metric_flows_through(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(monitors, "ALERTS", (alert,))
     with pytest.raises(ValueError, match="no metric requests_answered_total"):
         files(TO)
-    metric = replace(m.HTTP_REQUESTS_TOTAL, name="requests_answered_total")
+    metric = m.HTTP_REQUESTS_TOTAL._replace(name="requests_answered_total")
     monkeypatch.setitem(m.BY_NAME, metric.name, metric)
     one = json.loads(files(TO)["monitors/RequestRateUnusual.json"])
     assert one["query"].startswith("sum(last_5m):sum:requests_answered_total{*} by {service}")

@@ -361,7 +361,7 @@ def test_a_guard_of_equality_is_refused() -> None:
 def test_a_renamed_metric_flows_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiler has no name of its own: the new one is in the query, and only that."""
     alert = BY_NAME["HighLatency"]
-    renamed = replace(m.HTTP_REQUEST_DURATION_MS, name="request_ms")
+    renamed = m.HTTP_REQUEST_DURATION_MS._replace(name="request_ms")
     monkeypatch.setitem(m.BY_NAME, "request_ms", renamed)
     (condition,) = alert.conditions
     assert isinstance(condition.query, Quantile)

@@ -1,0 +1,146 @@
+"""Points as OTLP requests, where what stays of a series is encoded once.
+
+The SDK's own encoder makes it; of each data point, what never changes (attributes, bounds) is kept as
+bytes, which protobuf puts into the next request, beside the numbers of the moment.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricsData, ResourceMetrics
+from opentelemetry.sdk.resources import Resource
+
+from otel_accubooks.export.points import in_order, metrics_data
+from otel_accubooks.recorder.totals import Point
+
+_AT_ONCE = 500  # series that are encoded for the first time: what the SDK needs for more is much
+_MOMENTARY = (
+    ("as_int", "start_time_unix_nano", "time_unix_nano"),
+    ("as_double", "time_unix_nano"),
+    ("bucket_counts", "count", "start_time_unix_nano", "sum", "time_unix_nano"),
+)
+_FIELDS = dict(zip(("counter", "gauge", "histogram"), _MOMENTARY, strict=True))
+
+_Known = dict[tuple[tuple[str, ...], bool], bytes]
+
+
+class Encoder:
+    """Encodes the same service again and again, for one resource."""
+
+    def __init__(self, resource: Resource, *, delta: bool = False) -> None:
+        self._resource = resource
+        self._delta = delta
+        self._metrics: dict[str, bytes] = {}  # each without data points
+        self._series: dict[str, _Known] = {}  # each data point without the numbers
+
+    def request(self, points: Iterable[Point], now: float) -> Any:
+        """What the SDK encodes of `metrics_data` of these points; `now` is Unix seconds."""
+        request = self._encode([], now)
+        add_metric = request.resource_metrics[0].scope_metrics[0].metrics.add
+        series: dict[str, _Known] = {}
+        for of_metric in in_order(points):
+            name = of_metric[0].metric.name
+            series[name], kept = self._kept(of_metric, now)
+            metric = add_metric()
+            metric.MergeFromString(self._metrics[name])
+            self._fill(_data(metric).data_points, of_metric, kept, now)
+        self._series = series
+        return request
+
+    def _encode(self, points: list[Point], now: float) -> Any:
+        return encode_metrics(metrics_data(points, self._resource, now, delta=self._delta))
+
+    def _encoded(self, points: list[Point], now: float) -> Any:
+        """The points, all of one metric, as the SDK's encoder has that metric."""
+        return self._encode(points, now).resource_metrics[0].scope_metrics[0].metrics[0]
+
+    def _kept(self, points: list[Point], now: float) -> tuple[_Known, list[bytes]]:
+        """What is kept of the series of one metric, by series and in the order of the points."""
+        metric = points[0].metric
+        before = self._series.get(metric.name, {})
+        keys = [(point.labels, point.overflow) for point in points]
+        new = [point for point, key in zip(points, keys, strict=True) if key not in before]
+        if new:
+            before = before | self._first(new, now)
+        kept = [before[key] for key in keys]
+        # Of series that are not there any more, nothing is kept.
+        gone = len(before) > len(points)
+        return (dict(zip(keys, kept, strict=True)) if gone else before), kept
+
+    def _first(self, points: list[Point], now: float) -> _Known:
+        found = {}
+        fields = (*_FIELDS[points[0].metric.type], "exemplars")
+        for at in range(0, len(points), _AT_ONCE):
+            some = points[at : at + _AT_ONCE]
+            metric = self._encoded(some, now)
+            for point, one in zip(some, _data(metric).data_points, strict=True):
+                for field in fields:
+                    one.ClearField(field)
+                found[point.labels, point.overflow] = one.SerializeToString()
+            del _data(metric).data_points[:]
+            self._metrics[metric.name] = metric.SerializeToString()
+        return found
+
+    def _fill(self, into: Any, points: list[Point], kept: list[bytes], now: float) -> None:
+        time = round(now * 1e9)
+        add, kind = into.add, points[0].metric.type
+        for point, known in zip(points, kept, strict=True):
+            one = add()
+            if point.exemplars and any(point.exemplars):
+                one.CopyFrom(_data(self._encoded([point], now)).data_points[0])
+                continue
+            one.MergeFromString(known)
+            one.time_unix_nano = time
+            if kind == "gauge":
+                one.as_double = point.value
+                continue
+            one.start_time_unix_nano = round(point.start * 1e9)
+            if kind == "counter":
+                one.as_int = round(point.value)
+            else:
+                counts = [*map(round, point.counts)]
+                one.bucket_counts.extend(counts)
+                one.count = sum(counts)
+                one.sum = point.total
+
+
+def _data(metric: Any) -> Any:
+    return getattr(metric, metric.WhichOneof("data"))
+
+
+class Prepared(MetricsData):
+    """Points that are encoded by an `Encoder`, or are the SDK's data for whoever does not know it."""
+
+    request: Callable[[], Any]
+
+    def __init__(self, request: Callable[[], Any], data: Callable[[], MetricsData]) -> None:
+        object.__setattr__(self, "request", request)
+        object.__setattr__(self, "_data", data)
+
+    def __getattr__(self, name: str) -> list[ResourceMetrics]:
+        if name != "resource_metrics":
+            raise AttributeError(name)
+        made: MetricsData = object.__getattribute__(self, "_data")()
+        object.__setattr__(self, name, made.resource_metrics)
+        return list(made.resource_metrics)
+
+
+def _encode_prepared(data: MetricsData) -> Any:
+    return data.request() if isinstance(data, Prepared) else encode_metrics(data)
+
+
+def accept_prepared(exporter: MetricExporter) -> bool:
+    """Lets an OTLP exporter take what is prepared; False for one that encodes in another way.
+
+    The one private touch: it finds `encode_metrics` under that name in its module. Where it does not,
+    it reads the SDK's data, and sends the same.
+    """
+    module = sys.modules.get(type(exporter).__module__)
+    if getattr(module, "encode_metrics", None) not in (encode_metrics, _encode_prepared):
+        return False
+    module.encode_metrics = _encode_prepared  # type: ignore[union-attr]
+    return True

@@ -1,0 +1,1 @@
+from otel_accubooks.instrument.pool_gauges import show as show
