@@ -8,14 +8,14 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test drills bench lint docs clean
 
-$(READY): pyproject.toml hatch_build.py $(wildcard otel_accubooks/*/_*.c)
+$(READY): pyproject.toml requirements-dev.txt hatch_build.py $(wildcard otel_accubooks/*/_*.c)
 	@echo "Making the environment in $(VENV) (about a minute)"
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && \
 	  echo "Installing Python's venv module (apt-get install python3-venv)" && \
 	  apt-get update -qq && apt-get install -qq -y python3-venv; } || \
 	  { echo "Python's venv module is missing: sudo apt-get install python3-venv"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $(READY)
 
 demo: $(READY)
@@ -35,7 +35,7 @@ drills: $(READY)
 # Beside the peers, which it installs: an hour and more. `make bench ONLY="starting growth"` has some of it.
 bench: $(READY)
 	@$(BIN)/python -m otel_accubooks.stack.prerequisites tests
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev,bench]"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt "matplotlib>=3.9"
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
 lint: $(READY)

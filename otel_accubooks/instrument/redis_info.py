@@ -21,6 +21,7 @@ from otel_accubooks.instrument.redis_place import DEFAULT_BUDGET_BYTES, of_pool
 from otel_accubooks.recorder.process import recorder
 
 MAX_SERVERS = 32  # an application with a database for each tenant is judged by the first ones
+_FIELDS = ("used_memory", "maxmemory", "run_id", "evicted_keys")
 KEPT_SECONDS = 60.0  # without a pool; for an application that makes one for each request
 
 # What cache_memory_usage_percent is of, where a server has no maxmemory.
@@ -147,7 +148,11 @@ def target_name(pool: Any) -> str:
 
 
 def parse_info(answer: bytes | str) -> dict[str, str]:
-    """The fields of an answer to INFO: lines of `name:value`."""
-    text = answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
-    pairs = (line.partition(":") for line in text.splitlines() if not line.startswith("#"))
-    return {name: value for name, _, value in pairs}
+    """Those of _FIELDS that an answer to INFO has, of its lines `name:value`."""
+    text = "\n" + (answer if isinstance(answer, str) else answer.decode("utf-8", "replace"))
+    found = {}
+    for field in _FIELDS:  # the two hundred other lines are not looked at one by one
+        _, name, rest = text.partition(f"\n{field}:")
+        if name:
+            found[field] = rest.partition("\n")[0].strip()
+    return found

@@ -36,6 +36,7 @@ COPIED = (
     "Makefile",
     "hatch_build.py",
     "pyproject.toml",
+    "requirements-dev.txt",
 )
 APPLICATION = """
 from flask import Flask
