@@ -32,6 +32,7 @@ from otel_accubooks.instrument.database_errors import errors
 from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.polling import polls
+from otel_accubooks.instrument.pool_gauges import Parts
 from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.series import Histogram
 
@@ -45,8 +46,6 @@ REFRESH_SECONDS = 5.0
 # Connections that are checked out, those that are open and not checked out, and how many it may open
 # (None: as many as it is asked for).
 State = tuple[int, int, int | None]
-# What holds those that are checked out, what holds those that are idle, and that number.
-Parts = tuple[Sized, Sized, int | None]
 
 
 class Watched(ABC):
@@ -56,18 +55,16 @@ class Watched(ABC):
     notes = False  # True of one that is told of each connection
 
     def __init__(self, pool: Any) -> None:
-        key = id(pool)
-        self.reference = ref(pool, lambda _: self._gone(key))
+        self.key = id(pool)
+        self.reference = ref(pool, self._gone)
         self.database: Database | None = None
         self.waiting: set[object] = set()
-        # Sets the gauges of its database, where no other pool leads there.
+        # Sets the gauges of its database, where all pools that lead there have parts.
         self.show: Callable[[], None] | None = None
 
-    def _gone(self, key: int) -> None:
-        # What these refer to would keep the pool's connections open.
-        self.show = None
-        if (known := quick.get(key)) is not None and known.reference is self.reference:
-            del quick[key]
+    def _gone(self, _: object) -> None:
+        if self.database is not None:
+            self.database.slow()
 
     @abstractmethod
     def state(self, pool: Any) -> State | None:
@@ -124,7 +121,7 @@ _CLOSED: State = (0, 0, None)
 
 
 class Quick(NamedTuple):
-    """What the everyday checkout needs: of a pool that alone leads to its database."""
+    """What the everyday checkout needs to know of its pool."""
 
     reference: ref[Any]
     begun: tuple[Watched, None]
@@ -165,8 +162,7 @@ class Database:
     def show(self) -> None:
         """Sets all gauges."""
         pools = self._pools()
-        for each, pool in pools:
-            self._quicken(each, pool)
+        self._quicken(pools)
         limits = [state[2] for each, pool in pools if (state := each.state(pool)) and state[2]]
         self._limited = self._limited or bool(limits)
         if self._limited:
@@ -181,29 +177,31 @@ class Database:
         self.waits()
         self._sum_up()
 
-    def _quicken(self, watched: Watched, pool: Any) -> None:
-        """A pool that alone leads here is shown without adding up, and without any call if it can be."""
-        parts = watched.parts_of(pool) if len(self._watched) == 1 else None
-        if parts is None:
-            watched.show = None
-            quick.pop(id(pool), None)
+    def _quicken(self, pools: list[tuple[Watched, Any]]) -> None:
+        """Where all pools have parts, the gauges are set from these, and mostly without a call."""
+        self.slow()
+        found = [each.parts_of(pool) for each, pool in pools]
+        parts = tuple(one for one in found if one is not None)
+        if len(parts) != len(self._watched):
             return
-        watched.show = partial(show, *parts, self._active, self._utilization, self._open)
-        if not watched.notes:
-            taken, _, most = parts
-            begun = watched, None
-            quick[id(pool)] = Quick(
-                watched.reference,
-                begun,
-                taken,
-                inf if most is None else most,
-                watched.show,
-                self.wait,
-            )
+        shown = partial(show, parts, self._active, self._utilization, self._open)
+        for (each, pool), (taken, _, most) in zip(pools, parts, strict=True):
+            each.show = shown
+            if not each.notes:
+                limit = inf if most is None else most
+                quick[id(pool)] = Quick(
+                    each.reference, (each, None), taken, limit, shown, self.wait
+                )
+
+    def slow(self) -> None:
+        """Lets go of all parts: what `show` refers to would keep connections of dead pools open."""
+        for each in tuple(self._watched):
+            each.show = None
+            quick.pop(each.key, None)
 
     def moved(self, watched: Watched, pool: Any) -> None:
         """Sets the gauges that each checkout and each return of `pool` change."""
-        if watched.show is not None and not pool.closed:
+        if watched.show is not None and not getattr(pool, "closed", False):
             watched.show()
         else:
             self._sum_up()
@@ -279,7 +277,7 @@ class Pools:
             watched = self.known.get(id(pool))
             if watched is None or watched.reference() is not pool:
                 watched = self.watched(pool, kind)
-            if watched.show is not None and not pool.closed:
+            if watched.show is not None and not getattr(pool, "closed", False):
                 watched.show()
             elif watched.database is not None:
                 watched.database.moved(watched, pool)

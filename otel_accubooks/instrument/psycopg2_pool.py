@@ -11,8 +11,9 @@ from typing import Any
 
 from otel_accubooks.instrument.libpq import database_name
 from otel_accubooks.instrument.patching import Patches
+from otel_accubooks.instrument.pool_gauges import Parts
 from otel_accubooks.instrument.pool_methods import Method, measured_checkout, watched_change
-from otel_accubooks.instrument.pools import Parts, State, Watched, pools
+from otel_accubooks.instrument.pools import State, Watched, pools
 
 
 class _Pool(Watched):

@@ -10,6 +10,7 @@ from typing import Any
 
 from otel_accubooks.instrument.libpq import database_name
 from otel_accubooks.instrument.patching import Patches
+from otel_accubooks.instrument.pool_gauges import Parts
 from otel_accubooks.instrument.pool_methods import (
     Method,
     measured_async_checkout,
@@ -17,7 +18,7 @@ from otel_accubooks.instrument.pool_methods import (
     watched_async_return,
     watched_return,
 )
-from otel_accubooks.instrument.pools import Counted, Parts, State, pools
+from otel_accubooks.instrument.pools import Counted, State, pools
 
 
 class _Pool(Counted):

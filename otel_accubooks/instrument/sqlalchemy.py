@@ -12,6 +12,7 @@ it has none, and so no share. Its least size is 0: it opens nothing by itself.
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable
 from importlib import import_module
 from time import perf_counter
@@ -22,6 +23,7 @@ from otel_accubooks.instrument.database_errors import error_type, errors
 from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
+from otel_accubooks.instrument.pool_gauges import Parts
 from otel_accubooks.instrument.pool_methods import Method, measured_checkout, watched_return
 from otel_accubooks.instrument.pools import Counted, State, Watched, pools
 from otel_accubooks.instrument.queries import query_ended
@@ -63,6 +65,14 @@ class _Pool(Counted):
         elif self._by_thread:
             idle, most = max(0, len(pool._all_conns) - used), pool.size
         return used, idle, used if self.replaced else most
+
+    def parts_of(self, pool: Any) -> Parts | None:
+        # SQLAlchemy has no name for the idle ones but `checkedin()`, which takes a lock.
+        idle = getattr(getattr(pool, "_pool", None), "queue", None)
+        if not self._queues or self.ignored or self.replaced or not isinstance(idle, deque):
+            return None
+        most = pool.size() + pool._max_overflow if pool._max_overflow >= 0 else None
+        return self.out, idle, most
 
     def least(self, pool: Any) -> int:  # noqa: ARG002
         return 0

@@ -31,7 +31,7 @@ class Changing:
     """A container that another thread changes right after it was looked at for the first time."""
 
     def __init__(self) -> None:
-        self.sizes = [1, 2, 2, 2]
+        self.sizes = [1, 2, 2]
 
     def __len__(self) -> int:
         return self.sizes.pop(0)
@@ -44,13 +44,20 @@ def kind(request: pytest.FixtureRequest) -> Any:
 
 def shown(kind: Any, taken: Any, idle: Any, most: int | None) -> list[list[float]]:
     gauges = Gauge(), Gauge(), Gauge()
-    kind.show(taken, idle, most, *gauges)
+    kind.show(((taken, idle, most),), *gauges)
     return [gauge.values for gauge in gauges]
 
 
 def test_the_gauges_say_what_the_containers_hold(kind: Any) -> None:
     """Those that are out, their share of the most, and all that are open."""
     assert shown(kind, {1: 1, 2: 2}, [3], 8) == [[2.0], [25.0], [3.0]]
+
+
+def test_pools_add_up_and_the_worst_share_shows(kind: Any) -> None:
+    """As of one database; a pool without a limit has no share."""
+    gauges = Gauge(), Gauge(), Gauge()
+    kind.show((([1], [2], 4), ([1, 2, 3], [], 4), ([1], [], None)), *gauges)
+    assert [gauge.values for gauge in gauges] == [[5.0], [75.0], [6.0]]
 
 
 def test_without_a_limit_there_is_no_share(kind: Any) -> None:
