@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import time
+from _thread import RLock  # as it is before gevent may patch threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("otel_accubooks")
 
+OTHERS_SECONDS = 1.0
+
 _started: tuple[int, float] | None = None  # in which process, and when (Unix seconds)
 _environ: dict[str, str] = {}  # as it was then
 _begun = False
+_ready = False
+_beginning = RLock()
 _forked = False
 _collects = True  # False while the garbage collector is held
 _settings: Settings | None = None
@@ -65,7 +70,7 @@ def start() -> None:
         wrapt.register_post_import_hook(lambda _: begin(), "otel_accubooks.business")
         atexit.register(_at_exit)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_parent=_note_fork, after_in_child=_collect)
+            os.register_at_fork(after_in_parent=_note_fork, after_in_child=_in_child)
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             from otel_accubooks.launch.user_switch import hand_over_with_user
 
@@ -80,8 +85,21 @@ def start() -> None:
 
 def begin() -> None:
     """Gets this process ready to record, unless that is off. Again is nothing. Never raises."""
-    global _begun
-    if disabled() or _begun:
+    if disabled() or _ready:
+        return
+    # Another thread that imports a library meanwhile waits, or it would be measured without the rules;
+    # not for ever, since it may hold the import that this one waits for.
+    held = _beginning.acquire(timeout=OTHERS_SECONDS)
+    try:
+        _begin()
+    finally:
+        if held:
+            _beginning.release()
+
+
+def _begin() -> None:
+    global _begun, _ready
+    if _begun:
         return
     _begun = True
     start()
@@ -94,6 +112,7 @@ def begin() -> None:
             recording.begin(settings(), *_started)
     except Exception:
         _say_failed()
+    _ready = True
 
 
 @contextmanager
@@ -109,6 +128,12 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         _collect()
+
+
+def _in_child() -> None:
+    global _beginning
+    _beginning = RLock()  # the other one may be held by a thread that is not here
+    _collect()
 
 
 def _collect() -> None:

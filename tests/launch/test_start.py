@@ -143,3 +143,25 @@ def test_collections_go_on(tmp_path: Path) -> None:
     """The garbage collector that is held while we import is as the application left it."""
     modules(tmp_path, "import flask, gc; assert gc.isenabled()")
     modules(tmp_path, "import gc; gc.disable(); import flask; assert not gc.isenabled()")
+
+
+def test_who_imports_a_library_while_another_thread_begins_waits_for_that(tmp_path: Path) -> None:
+    """Else it would be measured before the rules are known."""
+    program = """
+import threading, time
+from otel_accubooks.launch import recording, start
+real, done, entered = recording.begin, [], threading.Event()
+def slow(*args):
+    entered.set()
+    time.sleep(0.3)
+    real(*args)
+    done.append(True)
+recording.begin = slow
+other = threading.Thread(target=start.begin)
+other.start()
+entered.wait()
+start.begin()
+assert done
+other.join()
+"""
+    assert "otel_accubooks.launch.recording" in modules(tmp_path, program)
