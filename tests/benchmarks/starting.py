@@ -183,7 +183,11 @@ def report(results: dict[str, Any], plots: Path) -> str:
             f"{own - _mib(other, 'own_kib'):+.1f}",
         ]
         most_ms, most_mib = LIMITS.get(name, (None, None))
-        limits = [f"{most_ms:.0f} ms"] * bool(most_ms) + [f"{most_mib:.0f} MiB"] * bool(most_mib)
+        limits = [
+            f"{most:.0f} {unit}"
+            for most, unit in ((most_ms, "ms"), (most_mib, "MiB"))
+            if most is not None
+        ]
         title = f"**{titles[name]}**" if name in LIMITS else titles[name]
         lines.append(
             f"| {title} | {titles[start.over]} | {' | '.join(cells)} | {', '.join(limits)} |"
