@@ -291,7 +291,7 @@ class Request:
         try:
             in_session = source.root in _SESSIONS
             value = self._in_session(source.path) if in_session else self._value(source)
-            return None if value is None else text_of(value)
+            return text_of(value)
         except FAULTS:
             return None
 

@@ -27,7 +27,7 @@ def measured_checkout(kind: Kind, name: str = "", checkouts: set[Method] | None 
                 outermost = getattr(type(self), name)
                 if outermost is not checkout and outermost in checkouts:
                     return original(self, *args, **kwargs)
-            # The everyday case, with few calls: the only pool of its database, not used up.
+            # The everyday case, with few calls: a pool that is not used up.
             usual = quick.get(id(self))
             if usual is not None:
                 reference, _, taken, most, show, wait = usual

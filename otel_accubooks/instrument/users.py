@@ -18,7 +18,6 @@ _TRUSTED = "otel_accubooks.trusted"
 
 # The key of the hash where hosts have one in common, given by the launcher.
 common_key: bytes | None = None
-_own_key = secrets.token_bytes(32)  # while there is no folder in which processes could share one
 
 _presence = Presence(
     recorder.attach, lambda: None if recorder.folder is None else recorder.folder.path

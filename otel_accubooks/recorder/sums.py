@@ -25,8 +25,12 @@ class Sums:
     """
 
     def __init__(self) -> None:
-        self._sources: list[Source] = []
-        self._followed: list[_Followed] = []
+        self._follow([])
+
+    def _follow(self, sources: list[Source]) -> None:
+        """Begins anew, with nothing read yet."""
+        self._sources = sources
+        self._followed = [_Followed(reader, gauges) for reader, gauges in sources]
         self._sums: dict[Key, _Sum] = {}
         self._unsound: set[_Sum] = set()
         self._traced: set[_Sum] = set()
@@ -35,9 +39,7 @@ class Sums:
         """The totals now. Of each segment, `records` was called just before."""
         sources = [*([(base, True)] if base is not None else []), *segments]
         if not _same(sources, self._sources):
-            self.__init__()  # type: ignore[misc]
-            self._sources = sources
-            self._followed = [_Followed(reader, gauges) for reader, gauges in sources]
+            self._follow(sources)
         changed: dict[_Sum, None] = {}  # in the order in which they were made, and are in memory
         for followed in self._followed:
             followed.look(self._sums, changed)
