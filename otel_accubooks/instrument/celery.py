@@ -53,11 +53,16 @@ class Job:
         self._result = result
 
 
-def count(queue: str, status: str, seconds: float, job: Job) -> None:
-    """Counts one attempt that ended. Raises no more than FAULTS."""
-    _processed.labels(queue, status).add()
-    _durations.labels(queue).record(seconds)
-    business.job_ended(job, status)
+def count(
+    queue: str, status: str, seconds: float, job: Job, claim: Callable[[], bool] = lambda: True
+) -> None:
+    """Counts one attempt that ended, if it can be claimed. Raises no more than FAULTS."""
+    processed = _processed.labels(queue, status)
+    # Nothing between these two: a process that is killed there leaves its run to nobody.
+    if claim():
+        processed.add()
+        _durations.labels(queue).record(seconds)
+        business.job_ended(job, status)
 
 
 def _building(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,8 +127,7 @@ def _ended(queue: str, began: float, job: Job, outcome: Any) -> None:
 
 def _end(queue: str, status: str, began: float, job: Job) -> None:
     try:
-        if own_run.claim():
-            count(queue, status, perf_counter() - began, job)
+        count(queue, status, perf_counter() - began, job, own_run.claim)
     except FAULTS:
         failed("recording a task")
 
