@@ -29,7 +29,7 @@ test: $(READY)
 # Their files are not named as tests are, so that `make test` leaves them out. The first takes the longest.
 drills: $(READY)
 	@$(BIN)/python -m otel_accubooks.stack.prerequisites
-	@$(BIN)/python -m pytest tests/drills -o python_files="*_drills.py" -n 3 --dist loadfile \
+	@$(BIN)/python -m pytest tests/drills tests/reliability -o python_files="*_drills.py" -n 3 --dist loadfile \
 	  --no-loadscope-reorder --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
 
 # Beside the peers, which it installs: an hour and more. `make bench ONLY="starting growth"` has some of it.

@@ -18,7 +18,9 @@ from otel_accubooks.doctor.scene import Scene
 from otel_accubooks.export.exporters import ExporterError, exporter_names
 from otel_accubooks.export.settings import interval_seconds
 from otel_accubooks.launch import environment_variables
+from otel_accubooks.launch.instrumentors import INSTRUMENTORS
 from otel_accubooks.launch.settings import read_settings
+from otel_accubooks.launch.start import left_out
 from otel_accubooks.recorder.identity import service_identity
 
 DISABLED = Kind(
@@ -195,13 +197,7 @@ def _names(one: Running, env: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _switched_off(scene: Scene, one: Running, env: Mapping[str, str]) -> Iterator[Finding]:
-    names = {n.strip() for n in env.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")}
-    ours = {
-        point.name
-        for point in entry_points(group="opentelemetry_instrumentor")
-        if point.value.startswith("otel_accubooks.")
-    }
-    if off := sorted(names & {*ours, "*"}):
+    if off := sorted(left_out(env) & {*INSTRUMENTORS, "accubooks", "*"}):
         yield INSTRUMENTATION_OFF.found(
             f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names {', '.join(off)}", **one.where()
         )

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import entry_points
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
@@ -16,7 +15,8 @@ from otel_accubooks.doctor.finding import Finding, Kind
 from otel_accubooks.doctor.interpreter import Interpreter
 from otel_accubooks.doctor.processes import Application, Running
 from otel_accubooks.doctor.scene import Scene
-from otel_accubooks.launch import instrumentors
+from otel_accubooks.launch.instrumentors import INSTRUMENTORS
+from otel_accubooks.launch.start import left_out
 
 NOT_INSTALLED = Kind(
     "not-installed", "wrong",
@@ -223,11 +223,8 @@ def _trains(versions: dict[str, str]) -> Iterator[str]:
 
 
 def _libraries(application: Application, asked: Interpreter) -> Iterator[Finding]:
-    for point in entry_points(group="opentelemetry_instrumentor"):
-        if not point.value.startswith("otel_accubooks."):
-            continue
-        kind = getattr(instrumentors, point.value.partition(":")[2], None)
-        wanted = Requirement(getattr(kind, "requires", point.name))
+    for kind in INSTRUMENTORS.values():
+        wanted = Requirement(kind.requires)
         names = [wanted.name, f"{wanted.name}-binary"]
         version = next((v for v in map(asked.has, names) if v), "")
         if version and not wanted.specifier.contains(version, prereleases=True):
@@ -245,7 +242,7 @@ def _others(application: Application, one: Running, asked: Interpreter) -> Itera
         runs = re.search(rf"\b{module}(-run|-admin)\b|/{module}/bootstrap", words)
         if runs or any(f"/{module}/" in path for m in application.members for path in m.maps):
             yield SECOND_AGENT.found(f"{application}: {name} runs in it too", **where)
-    disabled = {n.strip() for n in env.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")}
+    disabled = left_out(env)
     for name, _, package in asked.entries("opentelemetry_instrumentor"):
         if package in _MEASURING and not disabled & {name, "*"}:
             yield TWICE_MEASURED.found(

@@ -50,7 +50,7 @@ class AccuBooksDistro(BaseDistro):  # type: ignore[misc]
             try:
                 entry_point.load()().instrument(**kwargs)
             except Exception as error:  # else the launcher gives up all that come after it
-                _log.warning("otel-accubooks: no metrics of %s: %s", entry_point.name, error)
+                _log.warning("otel-accubooks: no metrics: %s", error)
         elif entry_point.name not in _FOR_TRACES:
             super().load_instrumentor(entry_point, **kwargs)
         elif asked_for("TRACES"):

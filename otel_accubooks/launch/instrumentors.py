@@ -1,15 +1,18 @@
-"""The instrumentors that the launcher loads. Each waits until its library is imported."""
+"""The instrumentors of our libraries. Each waits until its library is imported."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from importlib import import_module
+from logging import getLogger
 from typing import Any
 
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from otel_accubooks.launch.start import begin, disabled, no_collection, start
+from otel_accubooks.launch.start import begin, disabled, left_out, no_collection, start
+
+_log = getLogger("otel_accubooks")
 
 
 class _OnImport(BaseInstrumentor):  # type: ignore[misc]
@@ -130,3 +133,41 @@ class CeleryInstrumentor(_OnImport):
         "celery.concurrency.prefork": "otel_accubooks.instrument.celery_prefork",
         "celery.worker.consumer.tasks": "otel_accubooks.instrument.celery_worker",
     }
+
+
+INSTRUMENTORS: dict[str, type[_OnImport]] = {
+    "celery": CeleryInstrumentor,
+    "flask": FlaskInstrumentor,
+    "flask_caching": FlaskCachingInstrumentor,
+    "psycopg": PsycopgInstrumentor,
+    "psycopg2": Psycopg2Instrumentor,
+    "redis": RedisInstrumentor,
+    "rq": RQInstrumentor,
+    "sqlalchemy": SQLAlchemyInstrumentor,
+}
+
+
+class AllInstrumentors(BaseInstrumentor):  # type: ignore[misc]
+    """All of them as one, for the launcher: of each that it loads it reads our metadata, twice.
+
+    Those that OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names are left out, as the launcher would.
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        out = left_out()
+        for name, kind in INSTRUMENTORS.items():
+            if name in out:
+                continue
+            try:
+                kind().instrument(**kwargs)
+            except Exception as error:  # the others are worth having all the same
+                _log.warning("otel-accubooks: no metrics of %s: %s", name, error)
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        for kind in INSTRUMENTORS.values():
+            instrumentor = kind()
+            if instrumentor.is_instrumented_by_opentelemetry:
+                instrumentor.uninstrument(**kwargs)

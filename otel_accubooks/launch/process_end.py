@@ -14,9 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import wrapt
-from opentelemetry.instrumentation.environment_variables import (
-    OTEL_PYTHON_DISABLED_INSTRUMENTATIONS,
-)
+
+from otel_accubooks.launch.start import left_out
 
 SECONDS = 2.0
 
@@ -54,10 +53,10 @@ def _watch() -> None:
     if not _watching:
         _watching = True
         atexit.register(flush_all)
-        off = os.environ.get(OTEL_PYTHON_DISABLED_INSTRUMENTATIONS, "").replace(" ", "").split(",")
-        if "celery" not in off:
+        out = left_out()
+        if "celery" not in out:
             wrapt.register_post_import_hook(_watch_celery, "celery.signals")
-        if "rq" not in off:
+        if "rq" not in out:
             wrapt.register_post_import_hook(_watch_rq, "rq")
 
 

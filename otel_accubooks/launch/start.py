@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from _thread import RLock  # as it is before gevent may patch threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,12 @@ def asked_for(signal: str) -> bool:
     """True where OTEL_<signal>_EXPORTER, of TRACES or LOGS, names an exporter."""
     named = os.environ.get(f"OTEL_{signal}_EXPORTER", "").split(",")
     return any(name.strip() not in ("", "none") for name in named)
+
+
+def left_out(environ: Mapping[str, str] = os.environ) -> set[str]:
+    """The instrumentations that OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names."""
+    named = environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
+    return {name.strip() for name in named} - {""}
 
 
 def settings() -> Settings:
