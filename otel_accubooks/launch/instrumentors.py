@@ -37,14 +37,16 @@ class _OnImport(BaseInstrumentor):  # type: ignore[misc]
         def imported(module: Any) -> None:
             if not self._active:
                 return
-            begin()
             try:
+                begin()
                 with no_collection():
                     self._patches.append(import_module(ours).instrument(module))
             except Exception:
-                from otel_accubooks.instrument.guard import failed
-
-                failed(f"instrumenting {module.__name__}")
+                _log.warning(
+                    "otel-accubooks: no metrics of %s; the application is not affected",
+                    module.__name__,
+                    exc_info=True,
+                )
 
         return imported
 
@@ -162,7 +164,8 @@ class AllInstrumentors(BaseInstrumentor):  # type: ignore[misc]
             if name in out:
                 continue
             try:
-                kind().instrument(**kwargs)
+                # Which distributions there are does not matter: a library is measured once it is imported.
+                kind().instrument(skip_dep_check=True, **kwargs)
             except Exception as error:  # the others are worth having all the same
                 _log.warning("otel-accubooks: no metrics of %s: %s", name, error)
 
