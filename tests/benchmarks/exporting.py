@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import plots as draw
 from tests.benchmarks.environments import environment
 
 TITLE = "Exports and scrapes: CPU of one"
@@ -103,16 +104,9 @@ def report(results: dict[str, Any], plots: Path) -> str:
 
 
 def _plot(results: dict[str, Any], path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(len(CASES), 1, figsize=(8, 9), layout="constrained")
-    for axis, (case, *_) in zip(axes, CASES, strict=True):
-        ways = list(results[case])[::-1]
-        axis.barh(ways, [min(results[case][way]["then"]) for way in ways])
-        axis.set_title(f"{case}: least CPU (ms)", fontsize=10)
-        axis.tick_params(labelsize=8)
-    figure.savefig(path)
-    pyplot.close(figure)
+    with draw.plot(path, rows=len(CASES), size=(8, 9)) as axes:
+        for axis, (case, *_) in zip(axes, CASES, strict=True):
+            ways = list(results[case])[::-1]
+            axis.barh(ways, [min(results[case][way]["then"]) for way in ways])
+            axis.set_title(f"{case}: least CPU (ms)", fontsize=10)
+            axis.tick_params(labelsize=8)

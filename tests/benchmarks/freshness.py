@@ -19,6 +19,7 @@ from otel_accubooks.stack.binaries import find_prometheus, find_prometheus3
 from otel_accubooks.stack.datadog_intake import DatadogIntake
 from otel_accubooks.stack.deployment import EXPORT_INTERVAL_MS, Deployment
 from otel_accubooks.stack.prometheus import Prometheus
+from tests.benchmarks import plots as draw
 
 TITLE = "Freshness: from an event until a backend shows it"
 TARGET_SECONDS = EXPORT_INTERVAL_MS / 1000 + 1
@@ -221,21 +222,12 @@ def report(results: dict[str, Any], plots: Path) -> str:
 
 
 def _plot(results: dict[str, Any], plots: Path) -> str:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    # Text stays text, and the same figures give the same file.
-    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "benchmarks"})
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 4))
-    for way, kinds in results["ways"].items():
-        took = sorted(one for delays_of_kind in kinds.values() for one in delays_of_kind)
-        axes.step(took, [100 * (i + 1) / len(took) for i in range(len(took))], label=way)
-    axes.axvline(results["target"], color="black", linestyle=":", label="target")
-    axes.set(xlabel="seconds after the event", ylabel="% of the events seen", xlim=0, ylim=(0, 100))
-    axes.legend(fontsize="small")
-    plots.mkdir(parents=True, exist_ok=True)
-    figure.savefig(plots / "freshness.svg", bbox_inches="tight", metadata={"Date": None})
-    pyplot.close(figure)
+    with draw.plot(plots / "freshness.svg") as axes:
+        for way, kinds in results["ways"].items():
+            took = sorted(one for delays_of_kind in kinds.values() for one in delays_of_kind)
+            axes.step(took, [100 * (i + 1) / len(took) for i in range(len(took))], label=way)
+        axes.axvline(results["target"], color="black", linestyle=":", label="target")
+        labels = {"xlabel": "seconds after the event", "ylabel": "% of the events seen"}
+        axes.set(**labels, xlim=0, ylim=(0, 100))
+        axes.legend(fontsize="small")
     return "![Events seen, by time](performance/freshness.svg)"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import callgrind
+from tests.benchmarks import plots as draw
 from tests.benchmarks.driven import Driven, driven
 from tests.benchmarks.environments import environment
 from tests.benchmarks.servers import Servers, servers
@@ -155,7 +156,13 @@ def _say(line: str) -> None:
 
 def over(grown: Mapping[str, float], bare: Mapping[str, float]) -> dict[str, float]:
     """By what grows, how much more than bare."""
-    return {key: value - bare[key] for key, value in grown.items()}
+    return {key: grown[key] - bare[key] for key in sorted(grown, key=_size)}
+
+
+def _size(key: str) -> tuple[str, int]:
+    """Of "10" or "plain 10", which files keep in the order of letters."""
+    kind, _, number = key.rpartition(" ")
+    return kind, int(number)
 
 
 def over_in_rounds(rounds: Sequence[float], bare: Sequence[float]) -> tuple[float, float]:
@@ -169,11 +176,14 @@ def report(results: dict[str, Any], plots: Path) -> str:
     series, threads = results["series"], results["threads"]
     by_series = {name: over(series[name], series["bare"]) for name in COMPARED[1:]}
     by_threads = {
-        name: {n: over_in_rounds(rounds, threads["bare"][n]) for n, rounds in of.items()}
+        name: {n: over_in_rounds(of[n], threads["bare"][n]) for n in sorted(of, key=_size)}
         for name, of in threads.items()
         if name != "bare"
     }
-    _plot(by_series, by_threads, plots)
+    series_label = "series (routes times statuses)"
+    _plot(by_series, plots / "growth-series.svg", series_label, "thousand instructions")
+    medians = {name: {n: value[1] for n, value in of.items()} for name, of in by_threads.items()}
+    _plot(medians, plots / "growth-threads.svg", "threads", "µs of CPU")
     return "\n".join(
         [
             f"Routes times statuses ({STATUSES} of each route), each as often as the others: thousand "
@@ -222,33 +232,13 @@ def _table(head: str, rows: Mapping[str, Mapping[str, Any]], cell: Callable[[Any
     return "\n".join(lines)
 
 
-def _plot(
-    by_series: Mapping[str, Mapping[str, float]],
-    by_threads: Mapping[str, Mapping[str, tuple[float, float]]],
-    plots: Path,
-) -> None:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    # Text stays text, and the same figures give the same file.
-    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "benchmarks"})
-    from matplotlib import pyplot
-
-    plots.mkdir(parents=True, exist_ok=True)
-    for file, label, unit, lines in (
-        ("growth-series", "series (routes times statuses)", "thousand instructions",
-         {name: {n: value / 1000 for n, value in of.items()} for name, of in by_series.items()}),
-        ("growth-threads", "threads", "µs of CPU",
-         {name: {n: value[1] / 1000 for n, value in of.items()} for name, of in by_threads.items()}),
-    ):  # fmt: skip
-        figure, axes = pyplot.subplots(figsize=(8, 4))
+def _plot(lines: Mapping[str, Mapping[str, float]], file: Path, grows: str, unit: str) -> None:
+    with draw.plot(file) as axes:
         for name, of in lines.items():
-            axes.plot(list(map(int, of)), list(of.values()), marker="o", label=VARIANTS[name].title)
-        axes.set(xscale="log", xlabel=label, ylabel=f"{unit} of one request, over bare")
-        axes.set_xticks(
-            [int(n) for n in next(iter(lines.values()))], list(next(iter(lines.values())))
-        )
+            values = [value / 1000 for value in of.values()]
+            axes.plot(list(map(int, of)), values, marker="o", label=VARIANTS[name].title)
+        axes.set(xscale="log", xlabel=grows, ylabel=f"{unit} of one request, over bare")
+        ticks = next(iter(lines.values()))
+        axes.set_xticks([int(n) for n in ticks], list(ticks))
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
         axes.legend(fontsize="small")
-        figure.savefig(plots / f"{file}.svg", bbox_inches="tight", metadata={"Date": None})
-        pyplot.close(figure)

@@ -17,6 +17,7 @@ import psutil
 
 from otel_accubooks.stack.ports import free_port, tcp_open
 from otel_accubooks.stack.process import Server
+from tests.benchmarks import plots as draw
 from tests.benchmarks.environments import environment
 from tests.benchmarks.open_loop import latencies
 from tests.benchmarks.servers import Servers, servers
@@ -195,7 +196,7 @@ def report(results: dict[str, Any], plots: Path) -> str:
             cells += ["", ""]
         number = sum(map(len, rounds))
         rows.append(f"| {VARIANTS[name].title} | {number:,} | {' | '.join(cells)} |")
-    _plot(found, plots)
+    _plot(found, plots / "tail.svg")
     return "\n".join(
         [
             f"Target: p99 at most {TARGET_MS:g} ms over bare. gunicorn with two workers of four threads, "
@@ -212,22 +213,12 @@ def report(results: dict[str, Any], plots: Path) -> str:
     )
 
 
-def _plot(found: Mapping[str, Sequence[Sequence[float]]], plots: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    # Text stays text, and the same figures give the same file.
-    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "benchmarks"})
-    from matplotlib import pyplot
-
+def _plot(found: Mapping[str, Sequence[Sequence[float]]], file: Path) -> None:
     shares = [1 - 10 ** -(step / 20) for step in range(6, 61)]
-    figure, axes = pyplot.subplots(figsize=(8, 4))
-    for name, rounds in found.items():
-        slow = [pooled(rounds, share) for share in shares]
-        axes.plot([1 - share for share in shares], slow, label=VARIANTS[name].title)
-    axes.set(xscale="log", xlabel="share of the requests that are slower", ylabel="ms", ylim=0)
-    axes.invert_xaxis()
-    axes.legend(fontsize="small")
-    plots.mkdir(parents=True, exist_ok=True)
-    figure.savefig(plots / "tail.svg", bbox_inches="tight", metadata={"Date": None})
-    pyplot.close(figure)
+    with draw.plot(file) as axes:
+        for name, rounds in found.items():
+            slow = [pooled(rounds, share) for share in shares]
+            axes.plot([1 - share for share in shares], slow, label=VARIANTS[name].title)
+        axes.set(xscale="log", xlabel="share of the requests that are slower", ylabel="ms", ylim=0)
+        axes.invert_xaxis()
+        axes.legend(fontsize="small")
