@@ -1,21 +1,24 @@
-# Two commands matter: `make demo` shows it working, `make test` proves it. `make drills` (ten minutes or more) breaks
-# things on purpose and watches the alerts; `make drills ONLY=HighErrorRate` has one of them.
+# Two commands matter: `make demo` shows it working, `make test` proves it. `make drills` (some three hours, LONG_RUN_MINUTES=10
+# makes it one) breaks things on purpose and watches; `make drills ONLY=HighErrorRate` has some of them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 BACKEND ?= prometheus,datadog
 READY := $(VENV)/.ready
 
-.PHONY: demo test drills bench lint docs clean
+.PHONY: demo test drills bench lint docs audit lock clean
 
-$(READY): pyproject.toml requirements-dev.txt hatch_build.py $(wildcard otel_accubooks/*/_*.c)
+$(READY): pyproject.toml hatch_build.py $(wildcard lock/*.txt) $(wildcard otel_accubooks/*/_*.c)
 	@echo "Making the environment in $(VENV) (about a minute)"
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && \
 	  echo "Installing Python's venv module (apt-get install python3-venv)" && \
 	  apt-get update -qq && apt-get install -qq -y python3-venv; } || \
 	  { echo "Python's venv module is missing: sudo apt-get install python3-venv"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PIP) --require-hashes -r lock/build.txt
+	@$(PIP) --require-hashes --no-build-isolation -r lock/tests.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
 demo: $(READY)
@@ -26,16 +29,17 @@ test: $(READY)
 	@$(BIN)/python -m otel_accubooks.stack.prerequisites tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-# Their files are not named as tests are, so that `make test` leaves them out. The first takes the longest.
+# Their files are not named as tests are, so that `make test` leaves them out. The second ones measure: one at a time.
+DRILLS := -o python_files="*_drills.py" --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
 drills: $(READY)
 	@$(BIN)/python -m otel_accubooks.stack.prerequisites
-	@$(BIN)/python -m pytest tests/drills tests/reliability -o python_files="*_drills.py" -n 3 --dist loadfile \
-	  --no-loadscope-reorder --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
+	@$(BIN)/python -m pytest tests/drills $(DRILLS) -n 3 --dist loadfile --no-loadscope-reorder || [ $$? = 5 ]
+	@$(BIN)/python -m pytest tests/reliability $(DRILLS) || [ $$? = 5 ]
 
 # Beside the peers, which it installs: an hour and more. `make bench ONLY="starting growth"` has some of it.
 bench: $(READY)
 	@$(BIN)/python -m otel_accubooks.stack.prerequisites tests
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt "matplotlib>=3.9"
+	@$(PIP) "matplotlib>=3.9"
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
 lint: $(READY)
@@ -46,6 +50,14 @@ lint: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python -m otel_accubooks.cli.reference .
+
+# Hashes, known vulnerabilities of what is installed and linked, and what all is made of.
+audit: $(READY)
+	@$(BIN)/python -m tests.audit
+
+# Anew from pyproject.toml and requirements-dev.txt, in the newest versions.
+lock: $(READY)
+	@$(BIN)/python -m tests.audit.lock
 
 clean:
 	rm -rf $(VENV) build dist

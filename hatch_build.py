@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 import tempfile
@@ -57,12 +58,29 @@ def _compile(root: Path, folder: Path, place: Path) -> None:
     Raises what setuptools raises, and ImportError without it.
     """
     from setuptools import Distribution, Extension
+    from setuptools.command.build_ext import build_ext
+
+    class Reproducible(build_ext):
+        """Of the same source and compiler the same bytes: no path and no debug information in them."""
+
+        def build_extensions(self) -> None:
+            if self.compiler.compiler_type == "unix":
+                # What the building Python was linked with: a folder of this machine.
+                linker = self.compiler.linker_so
+                self.compiler.linker_so = [part for part in linker if "-rpath" not in part]
+                for extension in self.extensions:
+                    extension.extra_compile_args = ["-g0"]
+                    extension.extra_link_args = ["-Wl,-s"] if sys.platform == "linux" else []
+            super().build_extensions()
 
     modules = [
-        Extension(".".join(path.relative_to(root).with_suffix("").parts), [str(path)])
+        # A relative name of the source, which may end up in what is made of it.
+        Extension(".".join(path.relative_to(root).with_suffix("").parts), [os.path.relpath(path)])
         for path in sorted((root / PACKAGE).rglob("_*.c"))
     ]
-    command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
+    command = Distribution(
+        {"ext_modules": modules, "cmdclass": {"build_ext": Reproducible}}
+    ).get_command_obj("build_ext")
     command.build_temp = str(folder / "temporary")
     command.build_lib = str(place)
     command.ensure_finalized()
