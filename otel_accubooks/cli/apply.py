@@ -17,6 +17,9 @@ from otel_accubooks.vendors.addresses import Addresses
 _DONE = {"create": "created", "update": "updated", "delete": "deleted", "keep": "as they should be"}
 _COLOURS = {"+": "green", "-": "red"}
 
+# What comes of taking a part out of JSON that has none such.
+_OTHER_SHAPE = (TypeError, LookupError, AttributeError, ValueError)
+
 Plan = tuple[Api, Iterator[Change]]
 
 
@@ -33,9 +36,12 @@ def run(backend: str, to: Addresses, *, url: str | None, dry_run: bool, public: 
     try:
         with spinner(console, f"Comparing with {backend}"):
             for change in changes:
-                counts[_carry_out(console, change, dry_run=dry_run)] += 1
+                counts[_carry_out(console, api, backend, change, dry_run=dry_run)] += 1
     except (ApiError, RuntimeError) as error:
         click.echo(f"Stopped: {error}", err=True)
+        counts["failed"] += 1
+    except _OTHER_SHAPE as error:
+        click.echo(f"Stopped: {_other_shape(api, backend, error)}", err=True)
         counts["failed"] += 1
     finally:
         api.close()
@@ -44,7 +50,15 @@ def run(backend: str, to: Addresses, *, url: str | None, dry_run: bool, public: 
     return 1 if counts["failed"] else 0
 
 
-def _carry_out(console: Console, change: Change, *, dry_run: bool) -> str:
+def _other_shape(api: Api, backend: str, error: Exception) -> str:
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return (
+        f"{' '.join(api.last.split())}: an answer of another shape, expected that of {backend}'s API: "
+        f"is the address right? ({said})"
+    )
+
+
+def _carry_out(console: Console, api: Api, backend: str, change: Change, *, dry_run: bool) -> str:
     if change.action != "keep":
         console.print(f"{change.action} {change.kind} {change.name}", markup=False)
     if dry_run:
@@ -55,6 +69,9 @@ def _carry_out(console: Console, change: Change, *, dry_run: bool) -> str:
             change.carry_out()
         except ApiError as error:
             click.echo(f"  failed: {error}", err=True)
+            return "failed"
+        except _OTHER_SHAPE as error:
+            click.echo(f"  failed: {_other_shape(api, backend, error)}", err=True)
             return "failed"
     return _DONE[change.action]
 

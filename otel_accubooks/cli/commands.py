@@ -11,7 +11,8 @@ from typing import Literal
 import click
 
 from otel_accubooks.cli.addresses import addresses_option
-from otel_accubooks.cli.servers import servers_options
+from otel_accubooks.cli.check import check
+from otel_accubooks.cli.servers import address, servers_options, targets
 from otel_accubooks.contract.dashboards import DASHBOARDS
 from otel_accubooks.servers.settings import Servers, settings
 from otel_accubooks.stack.files import backend_names, gateway_files
@@ -61,7 +62,11 @@ backend_option = click.option(
 confirm_option = click.option(
     "--confirm", is_flag=True, help="Be asked about what cannot be seen from here."
 )
-url_option = click.option("--url", help="The vendor's API, where it is not the vendor's own.")
+
+
+url_option = click.option(
+    "--url", callback=address, help="The vendor's API, where it is not the vendor's own."
+)
 evidence_option = click.option(
     "--evidence",
     type=click.Path(path_type=Path, file_okay=False),
@@ -92,9 +97,21 @@ def commands() -> None:
     help="Where the metrics go; several with commas.",
 )
 @click.option("--keep", is_flag=True, help="Leave everything up, print the addresses.")
-@click.option("--rounds", default=2, show_default=True, help="How long people use the app.")
-@click.option("--wait", default=60.0, show_default=True, help="Seconds for all to arrive.")
-def demo(backends: tuple[str, ...], keep: bool, rounds: int, wait: float) -> None:
+@click.option(
+    "--rounds",
+    default=2,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="How long people use the app.",
+)
+@click.option(
+    "--wait",
+    default=60,
+    show_default=True,
+    type=click.IntRange(1, 86_400),
+    help="Seconds for all to arrive.",
+)
+def demo(backends: tuple[str, ...], keep: bool, rounds: int, wait: int) -> None:
     """Start AccuBooks with everything around it, use it, and compare what arrived.
 
     \b
@@ -122,6 +139,7 @@ def demo(backends: tuple[str, ...], keep: bool, rounds: int, wait: float) -> Non
     "applications",
     metavar="HOST:PORT",
     multiple=True,
+    callback=targets,
     default=["localhost:8000"],
     show_default=True,
     help="Where your application listens, for Prometheus to see whether it is up; may be repeated.",
@@ -182,7 +200,12 @@ def render(backend: str, out: Path, to: Addresses) -> None:
         files = gateway_files() if backend == GATEWAY else RENDERED[backend](to)
     except (ValueError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
-    others = write(files, out)
+    try:
+        others = write(files, out)
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename or out} cannot be written: {error.strerror}; --out names another folder"
+        ) from error
     click.echo(f"{len(files)} files written to {out}")
     if others:
         names = ", ".join(str(path.relative_to(out)) for path in others)
@@ -192,7 +215,9 @@ def render(backend: str, out: Path, to: Addresses) -> None:
 @commands.command()
 @click.argument("backend", type=click.Choice(["grafana", "datadog", "newrelic"]))
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--url", help="The API's address, where it is not the vendor's own.")
+@click.option(
+    "--url", callback=address, help="The API's address, where it is not the vendor's own."
+)
 @click.option(
     "--public", is_flag=True, help="Grafana: share the executive dashboard with everybody."
 )
@@ -225,6 +250,7 @@ def apply(backend: str, dry_run: bool, url: str | None, public: bool, to: Addres
     default="http://127.0.0.1:9090",
     show_default=True,
     show_envvar=True,
+    callback=address,
     help="Whose data is shown.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
@@ -246,8 +272,10 @@ def dashboards(prometheus: str, host: str, port: int, only: str | None, runbooks
         from otel_accubooks.viewer import serve
     try:
         serve(prometheus, host=host, port=port, only=only, runbooks=runbooks)
-    except OSError as error:
-        raise click.ClickException(str(error)) from error
+    except (OSError, ValueError, OverflowError) as error:
+        raise click.ClickException(
+            f"{host}:{port} cannot be listened on: {error}; --host and --port name another place"
+        ) from error
 
 
 @commands.command()
@@ -373,3 +401,6 @@ def soak(seconds: float, past: bool, evidence: Path, servers: Servers) -> None:
     from otel_accubooks.cli.soak import run
 
     sys.exit(run(servers, seconds=seconds, past=past, folder=evidence))
+
+
+commands.add_command(check)

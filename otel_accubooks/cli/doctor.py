@@ -13,6 +13,7 @@ from rich.markup import escape
 from otel_accubooks.cli.screen import screen, spinner
 from otel_accubooks.doctor.examination import Report, examine
 from otel_accubooks.doctor.finding import SEVERITIES, Finding
+from otel_accubooks.servers.passwords import without_passwords
 from otel_accubooks.servers.settings import Servers
 from otel_accubooks.vendors.addresses import Addresses
 
@@ -42,7 +43,7 @@ def run(
             say=say,
         )
     if as_json:
-        print(json.dumps(report.in_words(), indent=2))
+        print(without_passwords(json.dumps(report.in_words(), indent=2)))
     else:
         _show(screen(), report)
     return 1 if report.ill else 0

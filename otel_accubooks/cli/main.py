@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
+from pathlib import Path
 
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
@@ -22,3 +25,20 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # nobody reads on, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        sys.exit(f"otel-accubooks: {_unforeseen(error)}")
+
+
+def _unforeseen(error: Exception) -> str:
+    """One line of an error that nobody foresaw: what, and where in our own code it arose."""
+    ours = Path(__file__).parents[1]
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if Path(frame.filename).is_relative_to(ours)]
+    where = ""
+    if inside:
+        where = f" ({Path(inside[-1].filename).relative_to(ours.parent)}:{inside[-1].lineno})"
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"ended by {said}{where}; nothing more was done, please report it with this line"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from otel_accubooks.servers.passwords import without_passwords
 
 
 class Show(Protocol):
@@ -26,11 +28,20 @@ class Say(Protocol):
     def __call__(self, what: str, /) -> None: ...
 
 
+class _Screen(Console):
+    """Shows no password of an address."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(
+            *(without_passwords(one) if isinstance(one, str) else one for one in objects), **options
+        )
+
+
 def screen(*, stderr: bool = False) -> Console:
     """Standard output, or `stderr`. A line stays a line; no width is kept to but a terminal's."""
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
     # Said, since rich takes a pipe for a terminal where FORCE_COLOR is set.
-    return Console(
+    return _Screen(
         stderr=stderr,
         force_terminal=terminal,
         width=None if terminal else 10_000,

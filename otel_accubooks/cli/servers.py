@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from otel_accubooks.cli.addresses import FILE
-from otel_accubooks.servers.settings import Servers, servers, settings
+from otel_accubooks.servers.settings import Servers, check_address, servers, settings
 
 
 def servers_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -44,3 +45,21 @@ def _found(flags: dict[str, str | None]) -> Servers:
         return servers(path, flags)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def address(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """The address that an option is given; asked wrongly where it is none."""
+    try:
+        if text:
+            check_address(f"--{parameter.name}", text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return text
+
+
+def targets(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """What Prometheus can scrape, each host:port; asked wrongly where one is none."""
+    for text in texts:
+        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}", text, re.ASCII):
+            raise click.BadParameter(f"{text!r}: expected host:port, such as localhost:8000")
+    return texts

@@ -23,7 +23,12 @@ def run(
     folder: Path, backends: tuple[str, ...], applications: tuple[str, ...], to: Addresses | None
 ) -> int:
     """Starts it and waits; 0 once it was asked to end, 1 with one line where something is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = f"{folder} cannot be made: {error.strerror}; --folder names another one"
+        console.print(f"[red]Not started.[/] {escape(said)}")
+        return 1
     try:
         local = Local(folder.resolve(), backends, applications=applications, to=to)
         with stoppable(), local.start(_say):

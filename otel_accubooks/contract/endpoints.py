@@ -36,6 +36,11 @@ wants `Authorization: Bearer <token>` and answers 401 without. Set it wherever p
 the application: routes, numbers of users and of sales are nobody's business. A Prometheus shows the token
 with `authorization: {credentials_file: /etc/prometheus/accubooks-token}` in its scrape configuration.
 
+Tokens are compared in constant time. All workers of a host together give 20 answers a second, and up to
+100 at once after a pause; beyond that it is 429, with `Retry-After`. Wrong tokens are counted apart, in the
+same way, so that who floods or guesses keeps nobody out who has the right one. `health` is never refused:
+under a flood its answer may be a second old.
+
 `OTEL_ACCUBOOKS_MONITORING_PREFIX` moves all paths below `/api/monitoring`, and `none` switches every
 endpoint off.
 
@@ -49,9 +54,9 @@ Without a folder that the processes can share, a worker knows only itself, and t
 
 ## The alert drill
 
-`POST /api/test/trigger-errors` shows that an error is measured, sent, judged and delivered. It is off,
-and answers 404, until `OTEL_ACCUBOOKS_TEST_ERRORS=true`; it then wants the token, and stays off without
-one.
+`POST /api/test/trigger-errors` shows that an error is measured, sent, judged and delivered. It is off
+until `OTEL_ACCUBOOKS_TEST_ERRORS=true`; it then wants the token, and stays off without one. Off, it is
+a path that nobody knows: the application answers as to any other such path, as a rule with 404.
 
 ```sh
 export OTEL_ACCUBOOKS_TEST_ERRORS=true OTEL_ACCUBOOKS_MONITORING_TOKEN=correct-horse

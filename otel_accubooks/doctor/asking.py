@@ -39,14 +39,19 @@ def ask(
     headers: Mapping[str, str] | None = None,
     content: bytes | None = None,
     certificate: str = "",
+    shown: tuple[str, str] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Answer:
     """Asks once, `SECONDS` at most for each step; redirects are not followed. Never raises.
 
-    `certificate` is a file with whom to trust, `env` the environment whose proxies are used.
+    `certificate` is a file with whom to trust, `shown` are a client's certificate and key, `env` is
+    the environment whose proxies are used.
     """
     try:
         trusted = ssl.create_default_context(cafile=certificate) if certificate else True
+        if shown is not None:
+            trusted = ssl.create_default_context(cafile=certificate or None)
+            trusted.load_cert_chain(*shown)
         with httpx.Client(
             verify=trusted, trust_env=False, timeout=SECONDS, proxy=proxy_of(url, env or {})
         ) as client:

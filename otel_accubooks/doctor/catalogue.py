@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from otel_accubooks.doctor import (
+    access,
     arrival,
     clocks,
     datadog,
@@ -30,6 +31,7 @@ SUBJECTS: tuple[tuple[str, ModuleType], ...] = (
     ("Folders with counts", folders),
     ("Exporter", exporter),
     ("Gateway", gateway),
+    ("Who may send", access),
     ("Arrival", arrival),
     ("Prometheus", prometheus),
     ("Datadog", datadog),

@@ -30,6 +30,17 @@ class Destination:
     delta: bool = False
 
     @property
+    def client(self) -> tuple[str, str] | None:
+        """The certificate and the key that the sender shows, if it shows any."""
+        names = ("CLIENT_CERTIFICATE", "CLIENT_KEY")
+        found = [
+            self.env.get(f"OTEL_EXPORTER_OTLP_METRICS_{name}")
+            or self.env.get(f"OTEL_EXPORTER_OTLP_{name}", "")
+            for name in names
+        ]
+        return (found[0], found[1]) if all(found) else None
+
+    @property
     def shown(self) -> str:
         """Its address without what may be a secret."""
         parts = urlsplit(self.url)

@@ -122,6 +122,8 @@ _FILES = tuple(
     for signal in ("", "METRICS_")
     for kind in ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
 )
+# Refused settings for which there is a finding of its own, which knows more.
+_TOLD_BELOW = ("HEADERS", "CERTIFICATE", "CLIENT_KEY", "OTEL_RESOURCE_ATTRIBUTES")
 _LIKE = 0.9
 
 
@@ -149,8 +151,10 @@ def _of(scene: Scene, one: Running) -> Iterator[Finding]:
         yield DISABLED.found("OTEL_SDK_DISABLED=true", **where)
         return
     yield from _names(one, env)
+    told_below = {fault.said for fault in settings.faults if fault.name.endswith(_TOLD_BELOW)}
     for problem in settings.problems:
-        yield REFUSED.found(problem, **where)
+        if problem not in told_below:
+            yield REFUSED.found(problem, **where)
     yield from _switched_off(scene, one, env)
     yield from _endpoint(one, env)
     yield from _headers(one, env)

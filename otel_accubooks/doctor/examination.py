@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otel_accubooks.doctor import (
+    access,
     arrival,
     clocks,
     datadog,
@@ -49,6 +50,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("exporters", exporter.check),
     ("applications that count nothing", launcher.silent),
     ("gateways", gateway.check),
+    ("who may send", access.check),
     ("what Prometheus scrapes and evaluates", prometheus.check),
     ("what is sent to nobody", prometheus.unsent),
     ("clocks", clocks.check),

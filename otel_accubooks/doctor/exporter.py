@@ -47,7 +47,7 @@ UNREACHABLE = Kind(
     "Nothing answers at the gateway's address.",
     "a gateway that listens at OTEL_EXPORTER_OTLP_ENDPOINT",
     "start the gateway, or correct OTEL_EXPORTER_OTLP_ENDPOINT (in a container localhost is the "
-    "container; a gateway listens on 127.0.0.1 until GATEWAY_OTLP_HTTP=0.0.0.0:4318)",
+    "container; a gateway listens on 127.0.0.1 until a file of collector/options opens it)",
 )  # fmt: skip
 PROBLEM = Kind(
     "exporter-problem", "wrong",
@@ -69,8 +69,8 @@ _REASONS = (
     (TOKEN, r"\b(401|403)\b|[Uu]nauthori|[Ff]orbidden|UNAUTHENTICATED|PERMISSION_DENIED"),
     (
         UNREACHABLE,
-        r"[Cc]onnection refused|NewConnection|[Nn]ame or service|NameResolution|timed? ?out|"
-        r"No route|UNAVAILABLE|unreachable",
+        r"[Cc]onnection refused|cannot be resolved|no answer within|timed? ?out|No route|"
+        r"UNAVAILABLE|unreachable",
     ),
 )
 

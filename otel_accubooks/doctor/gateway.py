@@ -118,7 +118,7 @@ def check(scene: Scene) -> Iterator[Finding]:
 def _asked(to: Destination, env: Mapping[str, str]) -> Answer:
     return ask(
         "POST", to.url, headers={**to.headers, **_PROTOBUF}, content=b"",
-        certificate=to.certificate, env=env,
+        certificate=to.certificate, shown=to.client, env=env,
     )  # fmt: skip
 
 

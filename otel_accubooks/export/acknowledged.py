@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
+from time import time
 
 from otel_accubooks.recorder.files import replace_file
 from otel_accubooks.recorder.totals import Point
@@ -43,7 +44,8 @@ class Acknowledged:
         value, total, counts = self._last(point)
         return replace(
             point,
-            start=max(point.start, self._time),
+            # Never in the future, whoever sets the clock back.
+            start=min(max(point.start, self._time), time()),
             value=point.value - value,
             total=point.total - total,
             counts=[now - then for now, then in zip(point.counts, counts, strict=True)],
@@ -78,9 +80,20 @@ class Acknowledged:
         self._points = points
         if self._path is not None:
             try:
-                replace_file(self._path, json.dumps({"time": now, "series": self._known()}))
+                self.write(self._path)
             except OSError as error:
                 _log.warning("%s", error)  # a successor may then count what was added twice
+
+    def write(self, path: Path) -> None:
+        """Writes it to a file, for a successor. Raises OSError."""
+        replace_file(path, json.dumps({"time": self._time, "series": self._known()}))
+
+    @classmethod
+    def read(cls, path: Path) -> Acknowledged | None:
+        """What `write` wrote there, to go on from without the file; None if there is none."""
+        read = cls(path)
+        read._path = None
+        return None if read.nothing else read
 
 
 def _name(point: Point) -> str:

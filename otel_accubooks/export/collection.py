@@ -90,7 +90,6 @@ class Collection:
         roots = self.roots()
         if not roots:
             return  # the service has ended: it is neither up nor healthy
-        started = min(root.started for root in roots)
-        yield Point(m.SYSTEM_UPTIME_SECONDS, (), value=now - started)
+        yield Point(m.SYSTEM_UPTIME_SECONDS, (), value=max(root.age(now) for root in roots))
         healthy = all(target.healthy for target in targets(totals, now))
         yield Point(m.SYSTEM_HEALTH_STATUS, (), value=float(healthy))

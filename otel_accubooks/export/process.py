@@ -23,10 +23,12 @@ from otel_accubooks.export.settings import (
     DEFAULT_INTERVAL_MS,
     NO_USERS_REDIS,
     interval_seconds,
+    longest_export_seconds,
     users_redis,
 )
 from otel_accubooks.export.shared import Shared
 from otel_accubooks.export.status import Status
+from otel_accubooks.export.time_limit import time_limit
 from otel_accubooks.recorder.family import overflow_said, overflow_text
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.folding import Folding
@@ -64,6 +66,7 @@ class Exporter:
         self._page: Page | None = None
         self._users: SharedUsers | None = None
         self._interval = DEFAULT_INTERVAL_MS / 1000
+        self._longest = longest_export_seconds(os.environ)
         self._incomplete = False
         self._successor = folder.socket.exists()
         self._home = Home(folder, lock)
@@ -159,7 +162,7 @@ class Exporter:
         self._status.listen()
         try:
             points = self._collect()
-            results = [pusher.send(points) for pusher in self._pushers]
+            results = [self._send_by(pusher, points) for pusher in self._pushers]
         except Exception as error:
             _log.warning("%s", error)
             self._status.sent(False)
@@ -170,6 +173,14 @@ class Exporter:
         if all(results):
             self._arrived = points
         return all(results)
+
+    def _send_by(self, pusher: Pusher, points: list[Point]) -> bool:
+        try:
+            with time_limit(self._longest):
+                return pusher.send(points)
+        except TimeoutError as error:
+            _log.warning("%s", error)
+            return False
 
     def _all_arrived(self) -> bool:
         return self._arrived is not None and _counts(self._collect()) == _counts(self._arrived)

@@ -55,7 +55,10 @@ class Windows:
         parts = _parts(metric, series)
         past = self.past.setdefault(metric.name, [])
         began = _began(metric, series)
-        if not past and began < now - window:
+        set_back = bool(past) and past[-1][0] > now
+        if set_back:
+            past.clear()  # the clock was: how long ago that is, is not known
+        if not past and (set_back or began < now - window):
             # The first look at a service that is older: what it did before is not of the window.
             past.append((now - window, parts))
         if not past or now - past[-1][0] >= window / LOOKS:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.resources import Resource
 
 from otel_accubooks.export.acknowledged import Acknowledged
+from otel_accubooks.export.answer import answering_session
 from otel_accubooks.export.exporters import ExporterError, exporter_names, load_exporter
 from otel_accubooks.export.points import metrics_data
 from otel_accubooks.export.receiver import ReceiverAdapter, watched_session
@@ -52,14 +53,24 @@ class Pusher:
         self.exporter = exporter
         self._resource = resource
         self._received = received
-        # Where a predecessor may have sent something, it alone knew what.
-        self._sent = sent or (None if received and received.exists() else Acknowledged())
+        # Beside it while nothing can be received: what receivers had last, so that a successor knows.
+        self._had = received.with_name(f"{received.name}-last") if received and adapter else None
         self._adapter = adapter
         self._delta = sent is not None
-        self._replaced = successor
+        self._sent = sent or self._known()
+        if adapter is not None:
+            adapter.on_sending(self._begin)
+        self._replaced = successor or bool(self._had and self._had.exists())
+        self._repeats = False  # what is being sent was received before
         self._second = 0
         self._told: frozenset[Exemplar] = frozenset()
         self._encoder = _encoder(exporter, resource, delta=self._delta)
+
+    def _known(self) -> Acknowledged | None:
+        """What receivers had last; None where a predecessor may have sent more, and alone knew what."""
+        if not (self._received and self._received.exists()):
+            return Acknowledged()
+        return Acknowledged.read(self._had) if self._had else None
 
     def send(self, points: list[Point]) -> bool:
         """Sends; True once the receiver has acknowledged."""
@@ -70,11 +81,15 @@ class Pusher:
                 self._sent.acknowledge(points, time.time())
             return acknowledged
         if not self._send_baseline(points):
+            self._keep()
             return False
         acknowledged = self._export(points)
-        if acknowledged or self._adapter is None or self._adapter.received:
+        # A successor that was told nothing knows at least that its predecessor had sent no more.
+        if acknowledged or self._sent is None or self._adapter is None or self._adapter.received:
             self._sent = self._sent or Acknowledged()
             self._sent.acknowledge(points, time.time())
+        if not acknowledged:
+            self._keep()
         return acknowledged
 
     def _send_baseline(self, points: list[Point]) -> bool:
@@ -83,7 +98,11 @@ class Pusher:
         if not (self._replaced or self._adapter.dropped()):
             return True
         self._adapter.close()
-        return self._export(self._sent.baseline(points))
+        self._repeats = True
+        try:
+            return self._export(self._sent.baseline(points))
+        finally:
+            self._repeats = False
 
     def _export(self, points: list[Point]) -> bool:
         # A backend that stores whole seconds would keep one of two points of the same second.
@@ -92,8 +111,9 @@ class Pusher:
         now = time.time()
         self._second = int(now)
         if self._adapter is not None:
-            self._adapter.received = False
-        self._mark(there=True)
+            self._adapter.received = self._adapter.answered = False
+        else:
+            self._begin()
         fresh, told = _fresh_exemplars(points, self._told)
         data = self._data(fresh, now)
         try:
@@ -103,9 +123,8 @@ class Pusher:
             acknowledged = False
         if acknowledged:
             self._told = told
-        self._replaced = not acknowledged
-        if self._sent is not None and self._sent.nothing and not acknowledged:
-            self._mark(there=self._adapter is None or self._adapter.received)
+        answered = self._adapter is not None and self._adapter.answered
+        self._replaced = not acknowledged and not answered
         return acknowledged
 
     def _data(self, points: list[Point], now: float) -> MetricsData:
@@ -118,16 +137,27 @@ class Pusher:
 
         return Prepared(lambda: encoder.request(points, now), made)
 
-    def _mark(self, *, there: bool) -> None:
-        if self._received is None:
+    def _begin(self) -> None:
+        """From now on something may be received: what was kept for a successor holds no longer."""
+        try:
+            if self._had is not None and not self._repeats:
+                self._had.unlink(missing_ok=True)
+            if self._received is not None:
+                self._received.touch()
+        except OSError:
+            pass  # the folder was deleted, and with it what a successor would read
+
+    def _keep(self) -> None:
+        """After an export that failed: what receivers had last, in a file for a successor."""
+        if self._received is None or self._had is None or self._sent is None:
             return
         try:
-            if there:
-                self._received.touch()
-            else:
+            if self._sent.nothing:
                 self._received.unlink(missing_ok=True)
+            elif not self._had.exists():
+                self._sent.write(self._had)
         except OSError:
-            pass  # a successor then takes the cautious way
+            pass  # no room: a successor then takes the cautious way
 
 
 def _encoder(exporter: MetricExporter, resource: Resource, *, delta: bool) -> Encoder | None:
@@ -187,7 +217,8 @@ def _pusher(
     received = folder / f"received-{name}" if folder else None
     if delta and name.startswith("otlp"):
         sent = Acknowledged(folder / f"acknowledged-{name}" if folder else None)
-        return Pusher(load_exporter(name)(), resource, received, sent)
+        given = {"session": answering_session()} if name == "otlp_proto_http" else {}
+        return Pusher(load_exporter(name)(**given), resource, received, sent)
     if name == "otlp_proto_http":
         session, adapter = watched_session()
         exporter = load_exporter(name)(session=session)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 DEFAULT_INTERVAL_MS = 15_000
+_TIMEOUT_SECONDS = 10.0  # the exporters' own default
+LONGEST_ANSWER_SECONDS = 60.0
 # The entry point of the OTLP exporter for each value of OTEL_EXPORTER_OTLP_PROTOCOL.
 OTLP_BY_PROTOCOL = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 
@@ -24,6 +26,19 @@ def interval_seconds(env: Mapping[str, str]) -> float:
     return milliseconds / 1000
 
 
+def longest_export_seconds(env: Mapping[str, str]) -> float:
+    """After how many seconds an export has hung, whatever OTEL_EXPORTER_OTLP_TIMEOUT leaves open.
+
+    That is for each answer: at most two are waited for, and each for a minute at most.
+    """
+    text = env.get("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT") or env.get("OTEL_EXPORTER_OTLP_TIMEOUT")
+    try:
+        seconds = float(text or _TIMEOUT_SECONDS)
+    except ValueError:
+        seconds = _TIMEOUT_SECONDS
+    return 2 * min(max(seconds, 0.0), LONGEST_ANSWER_SECONDS) + 10
+
+
 # Without the address itself, which may hold a password.
 NO_USERS_REDIS = (
     "OTEL_ACCUBOOKS_REDIS_URL is no address of a Redis, expected one such as "
@@ -34,9 +49,22 @@ NO_USERS_REDIS = (
 def users_redis(env: Mapping[str, str]) -> str | None:
     """The address in OTEL_ACCUBOOKS_REDIS_URL, if there is one. Raises ValueError, without it."""
     url = env.get("OTEL_ACCUBOOKS_REDIS_URL", "").strip()
-    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+    if url and not _is_redis(url):
         raise ValueError(NO_USERS_REDIS)
     return url or None
+
+
+def _is_redis(url: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is none is told only when it is read
+    except ValueError:
+        return False
+    if parts.scheme == "unix":
+        return bool(parts.path.strip("/"))
+    return parts.scheme in ("redis", "rediss")
 
 
 def users_secret(env: Mapping[str, str]) -> str:

@@ -108,9 +108,9 @@ def _prints(env: Mapping[str, str]) -> bool:
     return "console" in (n.strip() for n in env.get("OTEL_METRICS_EXPORTER", "").split(","))
 
 
-def ask_to_send(folder: StateFolder) -> bool:
-    """Asks the exporter to send now, and waits for it, 1.5 s at most. True if it arrived."""
-    give_up = monotonic() + ASK_SECONDS
+def ask_to_send(folder: StateFolder, seconds: float = ASK_SECONDS) -> bool:
+    """Asks the exporter to send now, and waits for it, so long at most. True if it arrived."""
+    give_up = monotonic() + seconds
     while (left := give_up - monotonic()) > 0:
         try:
             return _ask(folder, left)

@@ -17,6 +17,7 @@ GRPC_PORT = 4317
 
 
 MOST_NOTES = 100
+MOST_REASONS = 3  # that are said of one outage
 
 
 class Status:
@@ -27,6 +28,7 @@ class Status:
         self._notes = read_notes(path)
         self._problem = read_problem(path)  # what a predecessor said stands until it is over
         self._standing: dict[str, str] = {}
+        self._reasons: set[str] = set()  # of this outage, each without its numbers
         self._heard = _FirstWarning()
         logging.getLogger().addHandler(self._heard)
 
@@ -38,6 +40,7 @@ class Status:
             del self._standing[about]
         else:
             self._standing[about] = problem
+        self._reasons.clear()  # or what is not arriving would be forgotten
         self._problem = self._all_standing()
         self.write()
 
@@ -56,10 +59,24 @@ class Status:
 
     def sent(self, success: bool) -> None:
         """Notes the outcome of an export."""
-        problem = self._all_standing() if success else not_arriving(self._heard.text)
+        if success:
+            self._reasons.clear()
+            problem = self._all_standing()
+        elif self._is_known(self._heard.text):
+            return
+        else:
+            problem = not_arriving(self._heard.text)
         if problem != self._problem:
             self._problem = problem
             self.write()
+
+    def _is_known(self, reason: str) -> bool:
+        # What comes and goes while it lasts, or has other numbers each time, is not said each time.
+        kind = re.sub(r"0x\w+|\d+", "", reason)
+        if kind in self._reasons or len(self._reasons) == MOST_REASONS:
+            return True
+        self._reasons.add(kind)
+        return False
 
     def write(self) -> None:
         """Writes the file; again, where it was deleted."""
@@ -80,19 +97,18 @@ def not_arriving(
 
     `signal` is the word in the names of OpenTelemetry's variables.
     """
-    endpoint = (
-        os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
-        or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-        or DEFAULT_ENDPOINT
-    )
+    names = (f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    variable = next((name for name in names if os.environ.get(name)), names[-1])
+    endpoint = os.environ.get(variable) or DEFAULT_ENDPOINT
     try:
         parts = urlsplit(endpoint)
         host, port = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https"):
+        shown = endpoint.rpartition("@")[2]  # without a password
         return (
-            f"OTEL_EXPORTER_OTLP_ENDPOINT is {endpoint!r}, expected an address such as "
+            f"{variable} is {shown!r}, expected an address such as "
             f"{DEFAULT_ENDPOINT}; until it is mended nothing is sent"
         )
     where = f"{parts.scheme}://{host}" + (f":{port}" if port else "")

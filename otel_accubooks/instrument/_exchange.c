@@ -146,9 +146,12 @@ exchange_start_response(Exchange *self, PyObject *const *args, Py_ssize_t count)
     }
     PyObject *status = PyUnicode_Check(args[0]) ? PyUnicode_Substring(args[0], 0, 3)
                                                 : PySequence_GetSlice(args[0], 0, 3);
-    if (status == NULL)
+    if (status != NULL)
+        Py_SETREF(self->status, status);
+    else if (PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_Clear(); /* for the server to judge */
+    else
         return NULL;
-    Py_SETREF(self->status, status);
     note_length(self, args[1]);
     return PyObject_Vectorcall(self->start_response, args, count, NULL);
 }
@@ -366,8 +369,12 @@ body_next(Body *self)
             Py_SETREF(exchange->status, Py_NewRef(s_500));
         return NULL;
     }
-    if (exchange != NULL && hand_over(exchange, part) < 0)
-        Py_CLEAR(part);
+    if (exchange != NULL) {
+        Py_INCREF(exchange); /* whoever runs meanwhile may close the body */
+        if (hand_over(exchange, part) < 0)
+            Py_CLEAR(part);
+        Py_DECREF(exchange);
+    }
     return part;
 }
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_accubooks.instrument import lookups, users
-from otel_accubooks.instrument.faults import FAULTS
-from otel_accubooks.instrument.guard import failed
+from otel_accubooks.instrument.guard import failed, pass_on
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.instrument.rules import (
     Count,
@@ -32,6 +31,7 @@ from otel_accubooks.recorder.process import recorder
 _log = getLogger("otel_accubooks")
 
 JSON_BYTES = 64 * 1024
+MOST_TOLD = 20
 BEFORE = "before.session"
 
 # Flask's context of a request; method and URL rule, or _NO_RULE; what the session was asked for when
@@ -49,11 +49,18 @@ _counted: dict[int, weakref.ref[BaseException]] = {}
 
 
 def load_rules(path: Path) -> str | None:
-    """Applies the rules in the file `path`; if anything in it is wrong, none, and returns what."""
+    """Applies the rules in the file `path`; if anything in it is wrong, none, and returns what.
+
+    A line for each fault, of the first few.
+    """
     try:
         rules = read_rules(path)
     except RulesError as error:
-        return f"no business rule is applied: {error}"
+        found = str(error).splitlines()
+        told = [f"no business rule is applied: {line}" for line in found[:MOST_TOLD]]
+        if (more := len(found) - MOST_TOLD) > 0:
+            told.append(f"no business rule is applied: {path}: {more} more like these")
+        return "\n".join(told)
     apply(rules)
     return None
 
@@ -119,7 +126,7 @@ def request_began() -> Begun | None:
             return context, key, None
         asked = Request((context, key, None), None)
         return context, key, {source: asked.text_now(source) for source in _asked_before[key]}
-    except FAULTS:
+    except Exception:
         failed("looking at a request")
         return None
 
@@ -147,33 +154,31 @@ def request_ended(begun: Begun | None, response: Any) -> None:
             who = _who(_user, begun, response)
         if who is not None:
             users.of_request(who, environ)
-    except FAULTS:
+    except Exception:
         failed("applying the rules to a request")
 
 
 def exception_raised(error: BaseException | None) -> None:
     """Counts an exception by its class, once however often it is passed on. Never raises."""
-    if error is None or not _rules.exceptions:
-        return
     try:
+        if error is None or not _rules.exceptions:
+            return
         names = {f"{c.__module__}.{c.__qualname__}" for c in type(error).__mro__}
         found = [rule for rule in _rules.exceptions if rule.name in names]
         if found and _first_sight(error):
             for rule in found:
                 tally(rule.count.metric, rule.count.labels)
-    except FAULTS:
+    except Exception:
         failed("applying the rules to an exception")
 
 
 def job_ended(job: Any, outcome: str) -> None:
     """Counts the end of an RQ job, success or failure. Never raises."""
-    if not _rules.jobs:
-        return
     try:
         for rule in _rules.jobs:
             if rule.outcome == outcome and rule.function == job.func_name:
                 _count(rule.count, lambda source: _text_of_job(job, source))
-    except FAULTS:
+    except Exception:
         failed("applying the rules to a job")
 
 
@@ -217,7 +222,8 @@ def _text_of_job(job: Any, source: Source) -> str | None:
     name = "_result" if source.root == "result" else source.root
     try:
         return text_of(_walk(getattr(job, name), source.path))
-    except FAULTS:
+    except Exception:
+        pass_on()
         return None
 
 
@@ -292,7 +298,8 @@ class Request:
             in_session = source.root in _SESSIONS
             value = self._in_session(source.path) if in_session else self._value(source)
             return text_of(value)
-        except FAULTS:
+        except Exception:  # also the application's own, of an attribute that cannot be had
+            pass_on()
             return None
 
     def _value(self, source: Source) -> Any:
@@ -353,7 +360,7 @@ def _heard(original: Callable[..., Any]) -> Callable[..., Any]:
             # What this package logs is not the application's, and would come here again.
             if record.name.partition(".")[0] != _log.name:
                 _count_record(record)
-        except FAULTS:
+        except Exception:
             failed("applying the rules to a log record")
         return original(self, record)
 

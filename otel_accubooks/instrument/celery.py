@@ -26,7 +26,6 @@ from otel_accubooks.instrument import business
 from otel_accubooks.instrument.celery_children import own_run
 from otel_accubooks.instrument.celery_message import queue_of
 from otel_accubooks.instrument.celery_queue import READY_AT
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.recorder.process import recorder
@@ -56,7 +55,7 @@ class Job:
 def count(
     queue: str, status: str, seconds: float, job: Job, claim: Callable[[], bool] = lambda: True
 ) -> None:
-    """Counts one attempt that ended, if it can be claimed. Raises no more than FAULTS."""
+    """Counts one attempt that ended, if it can be claimed. May raise."""
     processed = _processed.labels(queue, status)
     # Nothing between these two: a process that is killed there leaves its run to nobody.
     if claim():
@@ -68,8 +67,12 @@ def count(
 def _building(original: Callable[..., Any]) -> Callable[..., Any]:
     def build_tracer(name: str, task: Any, *args: Any, **kwargs: Any) -> Any:
         tracer = original(name, task, *args, **kwargs)
-        eager = kwargs.get("eager", args[_EAGER_POSITION:][:1] == (True,))
-        return tracer if eager else _measured(tracer, task)
+        try:
+            eager = kwargs.get("eager", args[_EAGER_POSITION:][:1] == (True,))
+            return tracer if eager else _measured(tracer, task)
+        except Exception:
+            failed("measuring a task")
+            return tracer
 
     return build_tracer
 
@@ -83,9 +86,9 @@ def _measured(tracer: Callable[..., Any], task: Any) -> Callable[..., Any]:
             outcome = tracer(uuid, args, kwargs, request)
         except BaseException:
             # Without a word to Celery: a Reject, or a signal that ends the process.
-            _end(queue, FAILURE, began, Job(task.name, args, kwargs, request, None))
+            _ended(queue, began, (task, args, kwargs, request), None)
             raise
-        _ended(queue, began, Job(task.name, args, kwargs, request, None), outcome)
+        _ended(queue, began, (task, args, kwargs, request), outcome)
         return outcome
 
     return trace_task
@@ -104,13 +107,19 @@ def _begun(task: Any, request: Any) -> str:
         # Nobody knows when a message that came again was put back.
         if ready_at is not None and not delivery.get("redelivered"):
             _waits.labels(queue).record(max(time.time() - float(ready_at), 0.0))
-    except FAULTS:
+    except Exception:
         failed("recording the start of a task")
     return queue
 
 
-def _ended(queue: str, began: float, job: Job, outcome: Any) -> None:
+def _ended(queue: str, began: float, run: tuple[Any, ...], outcome: Any) -> None:
+    """Told of a run, by task, arguments and request, and what Celery has of it; None: an exception."""
     try:
+        task, args, kwargs, request = run
+        job = Job(task.name, args, kwargs, request, None)
+        if outcome is None:
+            _end(queue, FAILURE, began, job)
+            return
         # `info` is None, or what Celery has of a run without success.
         job._result, info, runtime = outcome[:3]
         if info is None and runtime is None:
@@ -121,15 +130,12 @@ def _ended(queue: str, began: float, job: Job, outcome: Any) -> None:
             return
         business.exception_raised(info.retval.exc if state == "RETRY" else info.retval)
         _end(queue, FAILURE, began, job)
-    except FAULTS:
+    except Exception:
         failed("recording the end of a task")
 
 
 def _end(queue: str, status: str, began: float, job: Job) -> None:
-    try:
-        count(queue, status, perf_counter() - began, job, own_run.claim)
-    except FAULTS:
-        failed("recording a task")
+    count(queue, status, perf_counter() - began, job, own_run.claim)
 
 
 def instrument(module: Any) -> Patches:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_accubooks.instrument.celery_queue import READY_AT, watch
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 
@@ -75,14 +74,14 @@ def _sending(original: Callable[..., Any]) -> Callable[..., Any]:
                     del kwargs["headers"][READY_AT]
                 if "task" in message.headers:  # of the protocol that has a place for headers
                     message.headers[READY_AT] = _ready_at(self.app, message.headers.get("eta"))
-            except FAULTS:
+            except Exception:
                 failed("marking a Celery message")
             result = send(producer, name, message, *args, **kwargs)
             try:
                 queue = _fed(self.app, kwargs)
                 if queue:
                     watch(self.app, producer.channel, queue)
-            except FAULTS:
+            except Exception:
                 failed("watching a queue")
             return result
 

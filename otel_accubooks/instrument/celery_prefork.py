@@ -11,7 +11,6 @@ from otel_accubooks.instrument import business, celery_children
 from otel_accubooks.instrument.celery import FAILURE, SUCCESS, Job, count
 from otel_accubooks.instrument.celery_children import HANDED_OVER, share
 from otel_accubooks.instrument.celery_message import queue_of
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 
@@ -24,7 +23,7 @@ def _starting(original: Callable[..., Any]) -> Callable[..., Any]:
             runs = share()
             if runs is not None and not self.forking_enable:
                 os.environ[HANDED_OVER] = str(runs.descriptor)
-        except FAULTS:
+        except Exception:
             failed("preparing a pool of processes")
         return original(self)
 
@@ -74,7 +73,7 @@ def _lost(request: Any, exc_info: Any) -> None:
         if status == FAILURE:
             business.exception_raised(_raised(exc_info))
         count(queue_of(request.app, request.delivery_info), status, seconds, told)
-    except FAULTS:
+    except Exception:
         failed("recording a task whose process was lost")
 
 

@@ -10,7 +10,6 @@ from otel_accubooks.contract.metrics import FORECAST_JOBS_PROCESSED_TOTAL, JOB_S
 from otel_accubooks.contract.unsent import QUEUE_WORKERS, QUEUE_WORKERS_BUSY
 from otel_accubooks.instrument.celery_message import name_of
 from otel_accubooks.instrument.celery_queue import watch
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.instrument.polling import polls
@@ -73,7 +72,7 @@ def _starting(original: Callable[..., Any]) -> Callable[..., Any]:
             served = Served(c)
             served.sample()
             polls.add_everywhere(f"celery worker {id(c)}", served.sample, SAMPLE_SECONDS)
-        except FAULTS:
+        except Exception:
             failed("announcing the queues of a worker")
         return result
 

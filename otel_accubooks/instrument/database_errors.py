@@ -6,7 +6,6 @@ from typing import Any
 from weakref import WeakSet
 
 from otel_accubooks.contract.metrics import CONNECTION_ERRORS, DB_CONNECTION_ERRORS_TOTAL
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.recorder.process import recorder
 
@@ -84,6 +83,17 @@ def error_type(error: BaseException) -> str:
     return next((name for name, signs in _SIGNS if any(sign in text for sign in signs)), OTHER)
 
 
+def refusal(error: BaseException) -> str | None:
+    """Counts an attempt to connect that failed; which of CONNECTION_ERRORS it is. Never raises."""
+    try:
+        kind = error_type(error)
+        errors.labels(kind).add()
+        return kind
+    except Exception:
+        failed("recording a failed connection")
+        return None
+
+
 class Losses:
     """Connections that the server ended: noticed by the first call that fails on one."""
 
@@ -92,6 +102,13 @@ class Losses:
         self._error = error
         self._sign = sign
         self._counted: WeakSet[Any] = WeakSet()
+
+    def noticed_by(self, cursor: Any, error: BaseException) -> None:
+        """As `noticed`, of the connection of a cursor. Never raises."""
+        try:
+            self.noticed(cursor.connection, error)
+        except Exception:
+            failed("recording a lost connection")
 
     def noticed(self, connection: Any, error: BaseException) -> None:
         """Counts, if `error` was raised because `connection` is gone. Never raises."""
@@ -103,5 +120,5 @@ class Losses:
             ):
                 self._counted.add(connection)
                 errors.labels("connection_lost").add()
-        except FAULTS:
+        except Exception:
             failed("recording a lost connection")

@@ -12,7 +12,6 @@ from typing import Any
 from weakref import WeakSet
 
 from otel_accubooks.instrument.database_errors import error_type
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.polling import polls
 
@@ -111,10 +110,9 @@ databases = Databases()
 class Strings:
     """Which connection string of a driver leads to which database."""
 
-    def __init__(self, read: Callable[[Any], Target | None], error: type[Exception]) -> None:
-        """`read` tells it, or None where it is no ordinary one; it may raise the driver's `error`."""
+    def __init__(self, read: Callable[[Any], Target | None]) -> None:
+        """`read` tells it, or None where it is no ordinary one; it may raise the driver's error."""
         self._read = read
-        self._error = error
         self._seen: dict[Any, Target | None] = {}
 
     def used(self, given: Any, connection: Any = None) -> None:
@@ -126,7 +124,7 @@ class Strings:
                 self._seen[given] = self._read(given)
             if (found := self._seen[given]) is not None:
                 databases.used(*found, connection)
-        except (*FAULTS, self._error):
+        except Exception:
             failed("watching a database")
 
 

@@ -10,8 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from otel_accubooks.contract.metrics import HTTP_REQUEST_DURATION_MS, HTTP_REQUESTS_TOTAL
-from otel_accubooks.instrument.faults import FAULTS
-from otel_accubooks.instrument.guard import failed
+from otel_accubooks.instrument.guard import failed, pass_on
 from otel_accubooks.recorder import exemplars
 from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.series import Counter, Histogram
@@ -37,8 +36,6 @@ def series_of(labels: Labels) -> tuple[Histogram, Counter]:
 
 def fault(place: str, error: BaseException) -> None:
     """What `_exchange.c` does with an exception of its own doing; raises it if it is not one."""
-    if not isinstance(error, FAULTS):
-        raise error
     failed(place, error)
 
 
@@ -58,13 +55,13 @@ class Exchange:
 
     def start_response(self, status: str, headers: Any, *rest: Any) -> Any:
         """Notes status and length and passes on, as PEP 3333 describes."""
-        self.status = status[:3]
         try:
+            self.status = status[:3]
             for name, value in headers:
                 if name == "Content-Length":
                     self._left = int(value)
-        except FAULTS:
-            pass  # for the server to judge
+        except Exception:
+            pass_on()  # all else is for the server to judge
         return self._start_response(status, headers, *rest)
 
     def hand_over(self, part: bytes) -> None:
@@ -76,7 +73,7 @@ class Exchange:
             self._left -= len(part)
             if self._left == 0 and self._duration is None:
                 self._count()
-        except FAULTS:
+        except Exception:
             failed("counting a request")
 
     def ended(self) -> None:
@@ -88,7 +85,7 @@ class Exchange:
                 duration.record(elapsed)
             else:
                 duration.record_in(exemplars.sampled(self.request), elapsed)
-        except FAULTS:
+        except Exception:
             failed("recording a request")
         self.request = None  # which refers to the environ, and that to this
 

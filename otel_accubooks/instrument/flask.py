@@ -9,6 +9,7 @@ from typing import Any
 from otel_accubooks.instrument import business
 from otel_accubooks.instrument import exchange as plain
 from otel_accubooks.instrument.flask_routes import is_free
+from otel_accubooks.instrument.guard import failed, pass_on
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.instrument.polling import polls
 from otel_accubooks.recorder import exemplars
@@ -42,8 +43,11 @@ class ThreadlessExchange(Exchange):
 
     def ended(self) -> None:
         super().ended()
-        polls.run_threadless()
-        _choose_exchange()
+        try:
+            polls.run_threadless()
+            _choose_exchange()
+        except Exception:
+            failed("looking after things")
 
 
 _exchange: type[Exchange] = Exchange
@@ -67,7 +71,8 @@ def _watched_file(body: Any, exchange: Exchange) -> Any:
 
     try:
         body.close = closed
-    except AttributeError:
+    except Exception:
+        pass_on()
         exchange.ended()
     return body
 
@@ -79,17 +84,26 @@ def _measured_call(original: Callable[..., Any]) -> Callable[..., Any]:
         path = environ.get("PATH_INFO", "")
         if path in endpoints and is_free(self, path, endpoints):
             return endpoints[path](environ, start_response)
-        exchange = environ[_EXCHANGE] = _exchange(environ, start_response)
+        try:
+            exchange = environ[_EXCHANGE] = _exchange(environ, start_response)
+        except Exception:
+            failed("measuring a request")
+            return original(self, environ, start_response)
         try:
             body = original(self, environ, exchange.start_response)
         except BaseException:
             exchange.status = "500"
             exchange.ended()
             raise
-        wrapper = environ.get("wsgi.file_wrapper")
-        if wrapper is not None and isinstance(wrapper, type) and isinstance(body, wrapper):
-            return _watched_file(body, exchange)
-        return watched(body, exchange)
+        try:
+            wrapper = environ.get("wsgi.file_wrapper")
+            if wrapper is not None and isinstance(wrapper, type) and isinstance(body, wrapper):
+                return _watched_file(body, exchange)
+            return watched(body, exchange)
+        except Exception:
+            pass_on()  # what has no parts is for the server to judge
+            exchange.ended()
+            return body
 
     return __call__
 
@@ -115,9 +129,12 @@ def fail_one(route: str) -> None:
 def _noted_context(original: Callable[..., Any]) -> Callable[..., Any]:
     def request_context(self: Any, environ: dict[str, Any]) -> Any:
         context = original(self, environ)
-        exchange = environ.get(_EXCHANGE)
-        if exchange is not None:
-            exchange.request = context.request
+        try:
+            exchange = environ.get(_EXCHANGE)
+            if exchange is not None:
+                exchange.request = context.request
+        except Exception:
+            failed("looking at a request")
         return context
 
     return request_context

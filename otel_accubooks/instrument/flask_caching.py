@@ -13,8 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from otel_accubooks.instrument import cache
-from otel_accubooks.instrument.faults import FAULTS
-from otel_accubooks.instrument.guard import failed
+from otel_accubooks.instrument.guard import failed, pass_on
 from otel_accubooks.instrument.patching import Patches
 
 Method = Callable[..., Any]
@@ -26,28 +25,37 @@ _OPERATIONS = (
 )
 _VERSION = "_memver"  # what the keys of memoized functions' versions end in
 
+_RAISED = object()  # in the place of a value
+
 _in_redis: dict[type, bool] = {}
 
 
 def _measured(original: Method) -> Method:
     name = original.__name__
-    series = cache.durations.labels(name)
 
     def operation(self: Any, *args: Any, **kwargs: Any) -> Any:
         began = perf_counter()
         try:
             value = original(self, *args, **kwargs)
         except BaseException:
-            if _counts(self, args):
-                series.record((perf_counter() - began) * 1000.0)
+            _ended(name, self, args, began, _RAISED)
             raise
-        elapsed = (perf_counter() - began) * 1000.0
-        if _counts(self, args):
-            series.record(elapsed)
-            _count(name, value)
+        _ended(name, self, args, began, value)
         return value
 
     return operation
+
+
+def _ended(name: str, cache_: Any, args: tuple[Any, ...], began: float, value: Any) -> None:
+    """Records an operation that began at perf_counter() `began`. Never raises."""
+    try:
+        elapsed = (perf_counter() - began) * 1000.0
+        if _counts(cache_, args):
+            cache.durations.labels(name).record(elapsed)
+            if value is not _RAISED:
+                _count(name, value)
+    except Exception:
+        failed("recording an operation of Flask-Caching")
 
 
 def _counts(cache_: Any, args: tuple[Any, ...]) -> bool:
@@ -55,17 +63,14 @@ def _counts(cache_: Any, args: tuple[Any, ...]) -> bool:
         if args and _is_version(args[0]):
             return False
         backend = cache_.cache
-    except FAULTS:
+    except Exception:
+        pass_on()
         return False  # the application was told so, too: there is no cache
-    try:
-        kind = type(backend)
-        in_redis = _in_redis.get(kind)
-        if in_redis is None:
-            in_redis = _in_redis[kind] = _is_in_redis(backend)
-        return not in_redis
-    except FAULTS:
-        failed("looking at a cache of Flask-Caching")
-        return False
+    kind = type(backend)
+    in_redis = _in_redis.get(kind)
+    if in_redis is None:
+        in_redis = _in_redis[kind] = _is_in_redis(backend)
+    return not in_redis
 
 
 def _is_version(keys: Any) -> bool:
@@ -82,15 +87,12 @@ def _is_in_redis(backend: Any) -> bool:
 
 
 def _count(name: str, value: Any) -> None:
-    try:
-        if name == "get":
-            (cache.misses if value is None else cache.hits).add()
-        elif name == "get_dict":
-            cache.found_each(list(value.values()))
-        elif name == "get_many" and isinstance(value, (list, tuple)):  # no iterator: it is not ours
-            cache.found_each(value)
-    except FAULTS:
-        failed("counting what a cache of Flask-Caching found")
+    if name == "get":
+        (cache.misses if value is None else cache.hits).add()
+    elif name == "get_dict":
+        cache.found_each(list(value.values()))
+    elif name == "get_many" and isinstance(value, (list, tuple)):  # no iterator: it is not ours
+        cache.found_each(value)
 
 
 def instrument(module: Any) -> Patches:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 
 _LAYERS = 20  # of middleware, at most
@@ -22,7 +21,7 @@ def is_free(app: Any, path: str, ours: Collection[str]) -> bool:
     """
     try:
         return not _declares(app, path.rstrip("/"), ours)
-    except FAULTS:
+    except Exception:
         failed("looking for an application's own monitoring routes")
         return False  # what cannot be told is the application's
 

@@ -14,7 +14,8 @@ from hashlib import blake2b
 from time import monotonic, time
 
 from otel_accubooks.contract.unsent import CHECK_SECONDS, TARGET_ANSWERED_AT, TARGET_HEALTHY
-from otel_accubooks.instrument.guard import failed
+from otel_accubooks.instrument.guard import say_failed
+from otel_accubooks.recorder.files import check_descriptors
 from otel_accubooks.recorder.locks import ServiceLock
 from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.unpatched import sleep, start_new_thread
@@ -97,8 +98,12 @@ class Polls:
             if poll.lock is not None:
                 poll.lock.forget()  # inherited: the lock itself stays the parent's
             poll.lock, poll.due = None, 0.0
-        "".encode("idna")  # a name look-up imports this: not in a thread, beside a fork
-        start_new_thread(self._run, (os.getpid(),))
+        try:
+            "".encode("idna")  # a name look-up imports this: not in a thread, beside a fork
+            start_new_thread(self._run, (os.getpid(),))
+        except (RuntimeError, OSError, LookupError):
+            # No thread, or no descriptor, is to be had: requests look after things meanwhile.
+            self._running_in, self.threadless = 0, True
 
     def run_threadless(self) -> None:
         """In a threadless process: what a thread would do, but for what asks others. Never raises.
@@ -113,16 +118,27 @@ class Polls:
         if self.threadless:
             for poll in list(self._polls.values()):
                 if not poll.elected and now >= poll.due:
-                    self._ask(poll)
+                    self._run_one(poll)
 
     def _run(self, pid: int) -> None:
         while self._running_in == pid:
             for poll in list(self._polls.values()):
                 if monotonic() >= poll.due:
-                    self._ask(poll)
+                    self._run_one(poll)
             sleep(TICK_SECONDS)
 
+    def _run_one(self, poll: Poll) -> None:
+        try:
+            self._ask(poll)
+        except Exception:  # the others go on being asked
+            say_failed(f"asking for {poll.name}")
+
     def _ask(self, poll: Poll) -> None:
+        try:
+            if poll.component is None or not poll.due:  # else it has its connection
+                check_descriptors()
+        except OSError:
+            return  # the next look may find more
         poll.due = monotonic() + (poll.every or self._usual(poll))
         try:
             if poll.elected and not self._elect(poll):
@@ -136,7 +152,7 @@ class Polls:
         except Exception:
             answered = False
             if poll.component is None:
-                failed(poll.name)
+                say_failed(poll.name)
         if poll.component is not None and poll.name in self._polls:
             series = poll.component, poll.name
             if answered:

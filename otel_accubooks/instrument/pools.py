@@ -29,7 +29,6 @@ from otel_accubooks.contract.unsent import (
     DB_POOL_WAITING,
 )
 from otel_accubooks.instrument.database_errors import errors
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.polling import polls
 from otel_accubooks.instrument.pool_gauges import Parts
@@ -63,8 +62,11 @@ class Watched(ABC):
         self.show: Callable[[], None] | None = None
 
     def _gone(self, _: object) -> None:
-        if self.database is not None:
-            self.database.slow()
+        try:
+            if self.database is not None:
+                self.database.slow()
+        except Exception:
+            failed("letting go of a pool")
 
     @abstractmethod
     def state(self, pool: Any) -> State | None:
@@ -125,6 +127,7 @@ class Quick(NamedTuple):
 
     reference: ref[Any]
     begun: tuple[Watched, None]
+    noted: Callable[[Any], None] | None  # `taken` of a pool that notes its connections
     taken: Sized
     most: float
     show: Callable[[], None]
@@ -187,11 +190,11 @@ class Database:
         shown = partial(show, parts, self._active, self._utilization, self._open)
         for (each, pool), (taken, _, most) in zip(pools, parts, strict=True):
             each.show = shown
-            if not each.notes:
-                limit = inf if most is None else most
-                quick[id(pool)] = Quick(
-                    each.reference, (each, None), taken, limit, shown, self.wait
-                )
+            noted = each.taken if each.notes else None
+            limit = inf if most is None else most
+            quick[id(pool)] = Quick(
+                each.reference, (each, None), noted, taken, limit, shown, self.wait
+            )
 
     def slow(self) -> None:
         """Lets go of all parts: what `show` refers to would keep connections of dead pools open."""
@@ -283,7 +286,7 @@ class Pools:
                 watched.database.moved(watched, pool)
             else:
                 self._found(watched, pool, None)
-        except FAULTS:
+        except Exception:
             failed("recording a pool")
 
     def resized(self, pool: Any, kind: Kind) -> None:
@@ -291,14 +294,17 @@ class Pools:
         try:
             watched = self.watched(pool, kind)
             (watched.database or self._found(watched, pool, None)).show()
-        except FAULTS:
+        except Exception:
             failed("recording a pool")
 
     def returns(self, pool: Any, kind: Kind, connection: Any) -> None:
         """Told before a connection is given back, after which another may have it. Never raises."""
         try:
-            self.watched(pool, kind).returned(connection)
-        except FAULTS:
+            watched = self.known.get(id(pool))
+            if watched is None or watched.reference() is not pool:
+                watched = self.watched(pool, kind)
+            watched.returned(connection)
+        except Exception:
             failed("recording a return")
 
     def begins(self, pool: Any, kind: Kind) -> Checkout:
@@ -315,7 +321,7 @@ class Pools:
             if watched.database is not None:
                 watched.database.waits()
             return watched, token
-        except FAULTS:
+        except Exception:
             failed("recording a checkout")
             return None, None
 
@@ -326,7 +332,7 @@ class Pools:
         """
         watched, token = checkout
         if watched is None:
-            return
+            return  # it failed to begin
         try:
             error = outcome if isinstance(outcome, BaseException) else None
             if watched.notes and error is None:
@@ -345,7 +351,7 @@ class Pools:
             database.wait.record_since(began)
             if error is not None and (kind_of_error := watched.error_of(pool, error)) is not None:
                 errors.labels(kind_of_error).add()
-        except FAULTS:
+        except Exception:
             failed("recording a checkout")
 
     def show_all(self) -> None:

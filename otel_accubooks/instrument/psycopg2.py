@@ -16,7 +16,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from otel_accubooks.instrument.database_errors import DOWN, Losses, error_type, errors
+from otel_accubooks.instrument.database_errors import DOWN, Losses, errors, refusal
 from otel_accubooks.instrument.databases import Strings
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
@@ -39,13 +39,16 @@ def _measured_execute(losses: Losses) -> Callable[[Method], Method]:
                 result = original(self, query, vars)
             except BaseException as error:
                 query_ended(query, began)
-                losses.noticed(self.connection, error)
+                losses.noticed_by(self, error)
                 raise
-            series = remembered(query) if type(query) is str else None
-            if series is not None:
-                series.record_since(began)
-            else:
-                query_ended(query, began)
+            try:
+                series = remembered(query) if type(query) is str else None
+                if series is not None:
+                    series.record_since(began)
+                else:
+                    query_ended(query, began)
+            except Exception:
+                failed("recording a query")
             return result
 
         return execute
@@ -63,7 +66,7 @@ def _measured(losses: Losses, verb: str | None = None) -> Callable[[Method], Met
                 result = original(self, *args, **kwargs)
             except BaseException as error:
                 query_ended(verb or query_of(args, kwargs), began)
-                losses.noticed(self.connection, error)
+                losses.noticed_by(self, error)
                 raise
             query_ended(verb or query_of(args, kwargs), began)
             return result
@@ -170,9 +173,7 @@ def _measured_connect(
             try:
                 made = original(*args, **kwargs)
             except operational_error as error:
-                kind = error_type(error)
-                errors.labels(kind).add()
-                if kind in DOWN:
+                if refusal(error) in DOWN:
                     strings.used(dsn)
                 raise
             strings.used(dsn, made)

@@ -21,7 +21,7 @@ def connection_strings(module: Any, connect: Callable[..., Any]) -> Strings:
         return target_name(parameters), lambda seconds: LimitedConnection(connect, dsn, seconds)
 
     readers.append(read)
-    return Strings(read, module.Error)
+    return Strings(read)
 
 
 class LimitedConnection:

@@ -9,6 +9,7 @@ import inspect
 from types import FunctionType
 from typing import Any
 
+from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.libpq import database_name
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.instrument.pool_gauges import Parts
@@ -83,7 +84,10 @@ class _Types:
         """For the base class's `__init__`: every pool passes here, of whatever class."""
 
         def __init__(self_: Any, *args: Any, **kwargs: Any) -> None:
-            self.watch(type(self_), patches)
+            try:
+                self.watch(type(self_), patches)
+            except Exception:
+                failed("measuring a class of pools")
             original(self_, *args, **kwargs)
             pools.changed(self_, self._kind)
 

@@ -28,7 +28,7 @@ def connection_strings(module: Any) -> Strings:
         )
 
     readers.append(lambda address: read((address,)))
-    return Strings(read, module.Error)
+    return Strings(read)
 
 
 def _limited_connection(module: Any) -> Any:

@@ -21,7 +21,6 @@ from time import perf_counter
 from typing import Any
 
 from otel_accubooks.instrument import cache
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches, Wrapper
 from otel_accubooks.instrument.redis_operations import command_ended, pipeline_ended
@@ -140,7 +139,7 @@ def _stack(pipeline: Any) -> list[Any]:
             if hasattr(holder, name):
                 return getattr(holder, name)  # type: ignore[no-any-return]
         return holder._command_stack  # type: ignore[no-any-return]
-    except FAULTS:
+    except Exception:
         failed("looking into a Redis pipeline")
         return []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from otel_accubooks.instrument import cache
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.redis_commands import EACH, FILLED, PIPELINE, SILENT, command
 from otel_accubooks.instrument.redis_info import Servers
@@ -72,7 +71,7 @@ def command_ended(
             _count(operation.read, value)
         if not owner.watched:
             _watch(owner)
-    except FAULTS:
+    except Exception:
         failed("recording a Redis command")
 
 
@@ -101,7 +100,7 @@ def pipeline_ended(client: Any, stack: list[Any], began: float, values: list[Any
             cache.durations.labels(PIPELINE).record_since(began)
             if not owner.watched:
                 _watch(owner)
-    except FAULTS:
+    except Exception:
         failed("recording a Redis pipeline")
 
 

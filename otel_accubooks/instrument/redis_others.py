@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.instrument.redis_owners import owners
@@ -18,7 +17,7 @@ def _of_queue(original: Method) -> Method:
         client = original(self, *args, **kwargs)
         try:
             owners.of(client).is_cache = False
-        except FAULTS:
+        except Exception:
             failed("looking at a queue's Redis client")
         return client
 
@@ -31,7 +30,7 @@ def _of_sessions(original: Method) -> Method:
         try:
             client = vars(self).get("client") or vars(self)["redis"]  # named so before 0.6
             owners.of(client).leave_out(self.key_prefix)
-        except FAULTS:
+        except Exception:
             failed("looking at the session store's Redis client")
 
     return __init__

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -96,22 +97,29 @@ def _record_wait(job: Any) -> None:
 
 
 @contextmanager
-def _attempt_of(job: Any, counted: Any) -> Iterator[Attempt]:
-    """The attempt at `job` that goes on in this process, or a new one."""
-    known = _attempts.get(id(job))
-    attempt = known or Attempt(counted)
-    _attempts[id(job)] = attempt
+def _attempt_of(job: Any, share: Callable[[], Any]) -> Iterator[Attempt | None]:
+    """The attempt at `job` that goes on in this process, or a new one. None where that failed.
+
+    `share` gives the byte of a new one.
+    """
+    known = attempt = None
+    try:
+        known = _attempts.get(id(job))
+        attempt = known or Attempt(share())
+        _attempts[id(job)] = attempt
+    except Exception:
+        failed("beginning with a job")
     try:
         yield attempt
     finally:
         if known is None:
-            del _attempts[id(job)]
+            _attempts.pop(id(job), None)
 
 
 def _forking(original: Callable[..., Any]) -> Callable[..., Any]:
     def execute_job(self: Any, *args: Any, **kwargs: Any) -> Any:
         job = _job(args, kwargs)
-        with _attempt_of(job, _shared_by_fork()) as attempt:
+        with _attempt_of(job, _shared_by_fork) as attempt:
             result = original(self, *args, **kwargs)
             _settle(job, attempt)
             return result
@@ -119,10 +127,12 @@ def _forking(original: Callable[..., Any]) -> Callable[..., Any]:
     return execute_job
 
 
-def _settle(job: Any, attempt: Attempt) -> None:
+def _settle(job: Any, attempt: Attempt | None) -> None:
     """Counts for a horse that was killed after its result was stored, which its worker has seen."""
     try:
-        if not attempt.counted[0] and job.get_status(refresh=False) == "finished":
+        if attempt is None or attempt.counted[0]:
+            return
+        if job.get_status(refresh=False) == "finished":
             attempt.end(job, SUCCESS)
     except Exception:
         failed("settling a job")
@@ -178,7 +188,7 @@ def _performing(original: Callable[..., Any]) -> Callable[..., Any]:
     def perform_job(self: Any, *args: Any, **kwargs: Any) -> Any:
         job = _job(args, kwargs)
         _record_wait(job)
-        with _attempt_of(job, _taken_over()):
+        with _attempt_of(job, _taken_over):
             try:
                 return original(self, *args, **kwargs)
             except BaseException:
@@ -192,7 +202,7 @@ def _performing_at_once(original: Callable[..., Any]) -> Callable[..., Any]:
     def run_job(self: Any, *args: Any, **kwargs: Any) -> Any:
         job = _job(args, kwargs)
         _record_wait(job)
-        with _attempt_of(job, bytearray(1)):
+        with _attempt_of(job, partial(bytearray, 1)):
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:

@@ -86,9 +86,9 @@ def check_rules(file: str, text: str) -> Rules:
 
 def _syntax_error(file: str, text: str, message: str) -> str:
     what, _, where = message.rpartition(" (at ")
-    at_line = re.match(r"line (\d+)", where)
-    line = at_line[1] if at_line else text.count("\n") + 1
-    return f"{file}:{line}: {what or message}, expected TOML"
+    at = re.match(r"line (\d+), column (\d+)", where)
+    place = f"{at[1]}:{at[2]}" if at else str(text.count("\n") + 1)
+    return f"{file}:{place}: {what or message}, expected TOML"
 
 
 class _Table(NamedTuple):

@@ -39,6 +39,7 @@ _IN_GROUP = re.compile(
     rf"[^'\"$/()\-]+|--[^\r\n]*|(?P<comment>/\*)|{_QUOTED}|(?P<dollar>{_DOLLAR})|(?P<mark>.)",
     re.DOTALL,
 )
+_NUMBER = re.compile(r"\d[\w.]*")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
@@ -98,6 +99,29 @@ def verb(text: str) -> str:
             return found
         else:
             before = found
+
+
+def without_values(text: str) -> str:
+    """The first SCANNED_CHARACTERS of a SQL text, `?` for each literal, without comments. Never raises."""
+    text = text[:SCANNED_CHARACTERS]
+    pieces: list[str] = []
+    at = 0
+    while (found := _TOKEN.match(text, at)) is not None:
+        kind, piece, at = found.lastgroup, found.group(), found.end()
+        if kind == "comment":
+            at = _end_of_comment(text, at)
+        elif kind == "dollar":
+            at = _end_of_dollar(text, piece, at)
+        elif kind == "mark" and (number := _NUMBER.match(text, found.start())) is not None:
+            at = number.end()
+            kind = "number"
+        if kind in ("comment", None):
+            piece = " "
+        elif kind in ("dollar", "number") or piece[0] == "'":
+            piece = "" if pieces[-1:] == ["?"] else "?"  # 'it''s' is one literal
+        if piece:
+            pieces.append(piece)
+    return "".join(pieces).strip()
 
 
 def _next(text: str, at: int) -> tuple[str, int]:

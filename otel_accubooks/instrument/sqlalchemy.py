@@ -20,7 +20,6 @@ from typing import Any, cast
 
 from otel_accubooks.contract.metrics import UNKNOWN
 from otel_accubooks.instrument.database_errors import error_type, errors
-from otel_accubooks.instrument.faults import FAULTS
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.instrument.pool_gauges import Parts
@@ -142,7 +141,7 @@ def _watched_engine(original: Method) -> Method:
                 for name in _SENDING:
                     if name not in vars(dialect):
                         setattr(dialect, name, _measured(getattr(dialect, name)))
-        except FAULTS:
+        except Exception:
             failed("watching an engine")
         return original(cls, engine)
 
@@ -151,7 +150,7 @@ def _watched_engine(original: Method) -> Method:
 
 def _watched_dispose(original: Method) -> Method:
     def dispose(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = self.pool
+        before = getattr(self, "pool", None)
         try:
             return original(self, *args, **kwargs)
         finally:
@@ -161,7 +160,7 @@ def _watched_dispose(original: Method) -> Method:
                     known.replaced = True
                     _watch(self, known.database_name)
                     pools.resized(before, _Pool)
-            except FAULTS:
+            except Exception:
                 failed("watching an engine")
 
     return dispose
@@ -169,7 +168,7 @@ def _watched_dispose(original: Method) -> Method:
 
 def _watched_detach(original: Method) -> Method:
     def detach(self: Any) -> Any:
-        pool, record = self._pool, self._connection_record
+        pool, record = getattr(self, "_pool", None), getattr(self, "_connection_record", None)
         if record is not None:
             pools.returns(pool, _Pool, record)
         try:
@@ -185,7 +184,7 @@ def _watched_invalidate(original: Method) -> Method:
     """For a pool's record of a connection: what is lost of a driver that is not measured itself."""
 
     def invalidate(self: Any, e: Any = None, *args: Any, **kwargs: Any) -> Any:
-        before = self.dbapi_connection
+        before = getattr(self, "dbapi_connection", None)  # since 1.4.24
         try:
             return original(self, e, *args, **kwargs)
         finally:
@@ -196,7 +195,7 @@ def _watched_invalidate(original: Method) -> Method:
                     and _is_of_another_driver(self._ConnectionRecord__pool, e)
                 ):
                     errors.labels("connection_lost").add()
-            except FAULTS:
+            except Exception:
                 failed("recording a lost connection")
 
     return invalidate

@@ -16,7 +16,7 @@ from otel_accubooks.recorder.unpatched import allocate_lock
 
 _log = getLogger("otel_accubooks")
 
-LAST_SECONDS = 1.5
+LAST_SECONDS = 1.5  # counts are worth more than the share of spans
 
 
 def begin(interval: float) -> None:
@@ -78,12 +78,12 @@ class Alone:
                 break
         self._ended.release()
 
-    def end(self) -> None:
-        """Sends for the last time; waits no longer than LAST_SECONDS for a thread that does."""
+    def end(self, seconds: float) -> None:
+        """Sends for the last time; waits LAST_SECONDS at most for a thread that does."""
         self._ending = True
         if self.waits:
             self._wake.release()
-            self._ended.acquire(True, LAST_SECONDS)
+            self._ended.acquire(True, max(seconds, LAST_SECONDS))
         else:
             self.send()
 

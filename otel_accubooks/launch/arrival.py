@@ -9,6 +9,7 @@ from typing import Any
 
 from otel_accubooks.export.status import not_arriving
 from otel_accubooks.launch.process_end import at_end
+from otel_accubooks.recorder import said
 from otel_accubooks.recorder.process import recorder
 
 _log = logging.getLogger("otel_accubooks")
@@ -25,7 +26,7 @@ def say_once(name: str, text: str) -> None:
         _later[name] = text
         if len(_later) == 1:
             recorder.on_open(_say_all)
-        at_end(_say_all)
+        at_end(lambda _: _say_all())
 
 
 def _say(name: str, text: str) -> None:
@@ -44,7 +45,8 @@ def watch(exporter: Any, what: str, signal: str, goes_on: str | None = None) -> 
     `signal` is TRACES, METRICS or LOGS; `goes_on` says what follows, by default that they are dropped.
     What the exporter would log itself, again and again, is taken instead of being logged.
     """
-    for name in {kind.__module__ for kind in type(exporter).__mro__} - {"builtins"}:
+    names = {kind.__module__ for kind in type(exporter).__mro__} - {"builtins"}
+    for name in {*names, "otel_accubooks.export.answer"}:
         logging.getLogger(name).addFilter(_heard)
     original = exporter.export
 
@@ -100,13 +102,14 @@ def _first_to_say(name: str) -> bool:
     except OSError:
         first = name not in _said
         _said.add(name)
-        return first
+        return first and said.first_to_say(name)
     return True
 
 
 def _take_back(name: str) -> bool:
     if name in _said:
         _said.discard(name)
+        said.take_back(name)
         return True
     try:
         if recorder.folder is None:

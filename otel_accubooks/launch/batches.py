@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from otel_accubooks.export.resource import INSTANCE_ID, instance_id
 from otel_accubooks.instrument.polling import threads_run
 from otel_accubooks.launch.arrival import say_once, watch
+from otel_accubooks.launch.masked_spans import masked
 from otel_accubooks.launch.per_process import PerProcess, prepare_for_forks
 from otel_accubooks.launch.process_end import SECONDS, at_end
 from otel_accubooks.recorder.identity import service_identity
@@ -87,22 +88,24 @@ def _made(kind: Any, exporter: Any, what: str, signal: str) -> Any:
     prepare_for_forks()
     watch(exporter, what, signal)
     _tell_service(exporter)
+    if signal == "TRACES":
+        _mask(exporter)
     # Without this, the SDK's metrics of itself would be among those of the application.
     known = "meter_provider" in inspect.signature(kind).parameters
     made = kind(exporter, **({"meter_provider": NoOpMeterProvider()} if known else {}))
-    at_end(lambda: _end(made))
+    at_end(lambda seconds: _end(made, seconds))
     return made
 
 
-def _end(batches: Any) -> None:
-    """Sends what is left; waits no longer than a process may wait at its end."""
+def _end(batches: Any, seconds: float = SECONDS) -> None:
+    """Sends what is left; waits no longer than `seconds`."""
     if batches is not None:
         # The processor's own `shutdown` takes no time limit, and waits half a minute.
         inner = getattr(batches, "_batch_processor", None)
         if inner is None:
             batches.shutdown()
         else:
-            inner.shutdown(timeout_millis=int(SECONDS * 1000))
+            inner.shutdown(timeout_millis=int(seconds * 1000))
 
 
 def _tell_service(exporter: Any) -> None:
@@ -119,6 +122,16 @@ def _tell_service(exporter: Any) -> None:
             resource = batch[0].resource.merge(Resource({INSTANCE_ID: instance}))
             batch = [_with_resource(entry, resource) for entry in batch]
         return original(batch, *args, **kwargs)
+
+    exporter.export = export
+
+
+def _mask(exporter: Any) -> None:
+    """Lets spans leave without the values that are in them."""
+    original = exporter.export
+
+    def export(batch: Sequence[ReadableSpan], *args: Any, **kwargs: Any) -> Any:
+        return original([span for span in batch if masked(span)], *args, **kwargs)
 
     exporter.export = export
 

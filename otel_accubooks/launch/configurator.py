@@ -22,16 +22,25 @@ class AccuBooksConfigurator:
         for signal, configure in (("TRACES", _configure_traces), ("LOGS", _configure_logs)):
             try:
                 if asked_for(signal):
-                    configure(_exporters(signal))
+                    configure(exporters(signal))
             except Exception as error:
                 _log.warning("otel-accubooks: %s are not sent: %s", signal.lower(), error)
 
 
-def _exporters(signal: str) -> list[Callable[[], Any]]:
-    """The classes that the environment names. Raises ExporterError."""
+def exporters(signal: str) -> list[Callable[[], Any]]:
+    """What makes the exporters that the environment names for TRACES or LOGS. Raises ExporterError."""
     from otel_accubooks.export.exporters import exporter_names, load_exporter
 
-    return [load_exporter(name, signal.lower()) for name in exporter_names(os.environ, signal)]
+    made: list[Callable[[], Any]] = []
+    for name in exporter_names(os.environ, signal):
+        kind = load_exporter(name, signal.lower())
+        if name == "otlp_proto_http":
+            from otel_accubooks.export.answer import answering_session
+
+            made.append(lambda kind=kind: kind(session=answering_session()))  # type: ignore[misc]
+        else:
+            made.append(kind)
+    return made
 
 
 def _configure_traces(exporters: list[Callable[[], Any]]) -> None:

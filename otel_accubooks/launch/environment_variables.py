@@ -6,6 +6,9 @@ OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, OTEL_PYTHON_DISABLED_INSTRUME
 OTEL_METRICS_EXPORTER=prometheus: OTEL_EXPORTER_PROMETHEUS_HOST (localhost) and _PORT (9464).
 Spans and log records are sent when OTEL_TRACES_EXPORTER and OTEL_LOGS_EXPORTER say so (both none here);
 of them OTEL_TRACES_SAMPLER, OTEL_BSP_*, OTEL_BLRP_* and OTEL_METRICS_EXEMPLAR_FILTER.
+
+What is wrong in a setting is one line in the log at the start, with what was found and what was
+expected, and the default stands for it; `otel-accubooks check` says it before that.
 """
 
 OTEL_ACCUBOOKS_RULES = "OTEL_ACCUBOOKS_RULES"

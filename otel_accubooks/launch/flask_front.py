@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from otel_accubooks.contract.endpoints import all_paths
+from otel_accubooks.contract.endpoints import TRIGGER_ERRORS, all_paths
 from otel_accubooks.instrument import flask
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.launch.start import settings
@@ -15,10 +15,13 @@ _fronts: dict[str, Any] = {}
 
 def instrument(module: Any) -> Patches:
     """Measures every Flask application of this process; `module` is flask."""
-    prefix = settings().monitoring_prefix
+    given = settings()
+    prefix = given.monitoring_prefix
     if prefix is not None:
         for path in all_paths(prefix):
-            flask.endpoints[path] = _answer
+            # Off, it is a path like any that is not there: nobody can tell that it could be.
+            if given.test_errors or path.rstrip("/") != TRIGGER_ERRORS.path:
+                flask.endpoints[path] = _answer
     return flask.instrument(module)
 
 

@@ -1,4 +1,4 @@
-"""The end of a process: what it still has to send, it sends then, in two seconds at most.
+"""The end of a process: what it still has to send, it sends then, in a second at most.
 
 Counts of the contract need none of this, since they are in shared memory. Spans, log records and what
 the application's own meters measured are in the memory of the process, and go with it.
@@ -11,20 +11,36 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from logging import getLogger
+from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import wrapt
 
 from otel_accubooks.launch.start import left_out
+from otel_accubooks.recorder.files import replace_file
+from otel_accubooks.recorder.folder import StateFolder
+from otel_accubooks.recorder.process import recorder
 
-SECONDS = 2.0
+_log = getLogger("otel_accubooks")
 
-_waiting: dict[int, list[Callable[[], None]]] = {}  # by process: what was inherited is the parent's
+SECONDS = 0.8
+ALONE_SECONDS = 1.5  # for the counts, where nobody waited before
+IN_VAIN_SECONDS = 0.3  # whoever answers does so sooner
+LEAST_SECONDS = 0.2
+LATELY_SECONDS = 5.0
+
+Flush = Callable[[float], object]
+
+_waiting: dict[int, list[Flush]] = {}  # by process: what was inherited is the parent's
 _watching = False
 
 
-def at_end(flush: Callable[[], None]) -> None:
+def at_end(flush: Flush) -> None:
     """Calls `flush` when this process ends, but for those that are killed, or end by `os._exit`.
+
+    It is told how many seconds it may take: all together have SECONDS, in equal shares of what is left.
 
     Of the latter, these are noticed: children of multiprocessing, and work horses of RQ and the
     processes of Celery's pool unless their instrumentation is switched off.
@@ -41,11 +57,36 @@ def at_end(flush: Callable[[], None]) -> None:
 
 def flush_all(*_: Any, **__: Any) -> None:
     """Does what is to be done at the end of this process, once. Never raises."""
-    for flush in _waiting.pop(os.getpid(), []):
-        try:
-            flush()
-        except Exception:
-            pass  # who does not get it has been told of already
+    try:
+        waiting = _waiting.pop(os.getpid(), [])
+        began = monotonic()
+        for sharing, flush in zip(range(len(waiting), 0, -1), waiting, strict=True):
+            try:
+                flush(max(0.0, began + SECONDS - monotonic()) / sharing)
+            except Exception:
+                pass  # who does not get it has been told of already
+        if monotonic() - began > IN_VAIN_SECONDS and recorder.folder is not None:
+            replace_file(_waited(recorder.folder), str(began))
+    except Exception:
+        pass  # who ends next then waits as if nobody had
+
+
+def seconds_left(folder: StateFolder) -> float:
+    """How long a process may wait at its end, where others of the service just did so in vain.
+
+    A server ends after its workers: together they are not to take longer than one alone.
+    """
+    try:
+        ago = monotonic() - float(_waited(folder).read_text("utf-8"))
+    except (OSError, ValueError):
+        return ALONE_SECONDS
+    if not 0.0 <= ago < LATELY_SECONDS:
+        return ALONE_SECONDS
+    return max(LEAST_SECONDS, SECONDS - ago)
+
+
+def _waited(folder: StateFolder) -> Path:
+    return folder.path / "waited"
 
 
 def _watch() -> None:
@@ -61,11 +102,25 @@ def _watch() -> None:
 
 
 def _watch_celery(module: Any) -> None:
-    module.worker_process_shutdown.connect(flush_all, weak=False)
+    try:
+        module.worker_process_shutdown.connect(flush_all, weak=False)
+    except Exception:
+        _say_unnoticed("a process of Celery's pool")
 
 
 def _watch_rq(module: Any) -> None:
-    owner = next(base for base in module.Worker.__mro__ if "perform_job" in vars(base))
+    try:
+        owner = next(base for base in module.Worker.__mro__ if "perform_job" in vars(base))
+        _wrap_perform_job(owner)
+    except Exception:
+        _say_unnoticed("a work horse of RQ")
+
+
+def _say_unnoticed(what: str) -> None:
+    _log.warning("otel-accubooks: the end of %s is not noticed", what, exc_info=True)
+
+
+def _wrap_perform_job(owner: Any) -> None:
     original = owner.perform_job
 
     @functools.wraps(original)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from logging import getLogger
 from time import monotonic
 
 from otel_accubooks.launch.settings import Settings
+from otel_accubooks.recorder.files import check_descriptors
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.locks import ServiceLock
 from otel_accubooks.recorder.process import recorder
@@ -18,6 +20,13 @@ _log = getLogger("otel_accubooks")
 WATCH_SECONDS = 1.0
 REJOIN_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 60.0
+
+_said: set[str] = set()  # here, or in a process that this one was forked from
+_NO_EXPORTER = "the process that sends the metrics cannot be started"
+_NEEDED = (
+    "counting goes on, and it is tried again: it needs one process and a few descriptors more than "
+    "the limits of this one leave (ulimit -u, ulimit -n, memory)"
+)
 
 _told: tuple[str | None, int] = (None, 0)
 _teller: ServiceLock | None = None
@@ -44,15 +53,15 @@ def begin(given: Settings, pid: int, started: float) -> None:
 
     polls.add_everywhere("watching the exporter", _watch_exporter, WATCH_SECONDS)
     polls.add_everywhere("joining the others", recorder.rejoin, REJOIN_SECONDS)
-    recorder.on_open(partial(_say, given.problems))
-    recorder.on_memory(partial(_say, given.problems))
+    recorder.on_open(partial(_say, given))
+    recorder.on_memory(partial(_say, given))
     recorder.on_open(_forget_teller)
     recorder.on_open(_see_to_exporter)
     recorder.on_open(polls.start)
     if given.exports:
         from otel_accubooks.launch import alone
 
-        recorder.on_memory(partial(alone.begin, given.interval_seconds))
+        recorder.on_memory(partial(_send_alone, partial(alone.begin, given.interval_seconds)))
     if given.users_key is not None:
         from otel_accubooks.instrument import users
 
@@ -61,14 +70,34 @@ def begin(given: Settings, pid: int, started: float) -> None:
         from otel_accubooks.instrument import business
 
         if (problem := business.load_rules(given.rules)) is not None:
-            given.problems.append(problem)
+            given.problems += problem.splitlines()
 
 
-def _say(problems: list[str]) -> None:
+def _say(given: Settings) -> None:
     # Every worker of a server may be the first that begins: one of them says it.
-    for problem in problems:
-        if recorder.first_to_say(problem):
-            _log.warning("otel-accubooks: %s", problem)
+    for problem in (*given.problems, *given.unknown):
+        if problem not in _said:
+            _said.add(problem)
+            if recorder.first_to_say(problem):
+                _log.warning("otel-accubooks: %s", problem)
+
+
+def _send_alone(begin: Callable[[], None]) -> None:
+    # What sends needs descriptors of its own. Mostly there are enough later, and then all is shared.
+    from otel_accubooks.instrument.polling import polls
+
+    waiting = {os.getpid()}
+
+    def attempt() -> None:
+        if os.getpid() in waiting and recorder.memory is not None:
+            waiting.clear()
+            begin()
+
+    try:
+        check_descriptors()
+        attempt()
+    except OSError:
+        polls.add_everywhere(f"sending alone from {os.getpid()}", attempt, REJOIN_SECONDS)
 
 
 def _see_to_exporter() -> None:
@@ -83,7 +112,15 @@ def _see_to_exporter() -> None:
         # One that dies at once is not started every second for ever.
         _not_before = monotonic() + _pause
         _pause = min(2 * _pause, LONGEST_PAUSE_SECONDS)
-        spawn.start_exporter(recorder.folder)
+        try:
+            spawn.start_exporter(recorder.folder)
+        except OSError as error:
+            _say_no_exporter(error)
+
+
+def _say_no_exporter(error: OSError) -> None:
+    if recorder.first_to_say(_NO_EXPORTER):
+        _log.warning("otel-accubooks: %s (%s); %s", _NO_EXPORTER, error.strerror, _NEEDED)
 
 
 def _watch_exporter() -> None:
@@ -137,11 +174,12 @@ def end() -> None:
     started_here = os.getpid() == recorder.root.pid
     if recorder.folder is None or not (started_here or "uwsgi" in sys.modules):
         return
-    from otel_accubooks.export import spawn
-
     try:
+        from otel_accubooks.export import spawn
+        from otel_accubooks.launch.process_end import seconds_left
+
         if recorder.folder.segments() and not spawn.exporter_runs(recorder.folder):
             spawn.start_exporter(recorder.folder)  # nobody else may be left to notice
-        spawn.ask_to_send(recorder.folder)
+        spawn.ask_to_send(recorder.folder, seconds_left(recorder.folder))
     except OSError:
-        pass  # no folder to ask in
+        pass  # no folder to ask in, or no descriptor to ask by

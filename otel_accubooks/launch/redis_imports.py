@@ -24,13 +24,16 @@ def spare_sdk() -> None:
 
 class _Finder:
     def find_spec(self, name: str, *_: Any) -> Any:
-        if name != _IMPORTER or self not in sys.meta_path:
+        if name != _IMPORTER:
             return None
-        sys.meta_path.remove(self)
-        spec: Any = find_spec(name)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
-        return spec
+        try:
+            sys.meta_path.remove(self)
+            spec: Any = find_spec(name)
+            if spec is not None and spec.loader is not None:
+                spec.loader = _Loader(spec.loader)
+            return spec
+        except Exception:  # another thread was here first; or it is for the other finders to tell
+            return None
 
 
 class _Loader:
@@ -41,9 +44,12 @@ class _Loader:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: Any) -> None:
-        module.__spec__.loader = module.__loader__ = self._loader
-        # Only this module's own imports are answered otherwise, in whatever thread.
-        module.__builtins__ = {**vars(builtins), "__import__": _import}
+        try:
+            module.__spec__.loader = module.__loader__ = self._loader
+            # Only this module's own imports are answered otherwise, in whatever thread.
+            module.__builtins__ = {**vars(builtins), "__import__": _import}
+        except Exception:
+            pass  # then it imports more than it needs
         self._loader.exec_module(module)
 
 

@@ -58,7 +58,18 @@ def settings() -> Settings:
         from otel_accubooks.launch.settings import read_settings
 
         _settings = read_settings(_environ or os.environ)
+        for fault in _settings.faults:
+            if not fault.name.startswith("OTEL_ACCUBOOKS_"):
+                _mend(fault.name, fault.mended)
     return _settings
+
+
+def _mend(name: str, value: str) -> None:
+    # It was said: the SDK, here and in the exporter, would say it again, in lines of its own.
+    if value:
+        os.environ[name] = value
+    else:
+        os.environ.pop(name, None)
 
 
 def start() -> None:
@@ -76,7 +87,9 @@ def start() -> None:
         wrapt.register_post_import_hook(lambda _: begin(), "otel_accubooks.business")
         atexit.register(_at_exit)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_parent=_note_fork, after_in_child=_in_child)
+            os.register_at_fork(
+                before=_before_fork, after_in_parent=_note_fork, after_in_child=_in_child
+            )
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             from otel_accubooks.launch.user_switch import hand_over_with_user
 
@@ -108,9 +121,9 @@ def _begin() -> None:
     if _begun:
         return
     _begun = True
-    start()
-    _await_no_log_record()
     try:
+        start()
+        _await_no_log_record()
         with no_collection():
             from otel_accubooks.launch import recording
 
@@ -119,6 +132,16 @@ def _begin() -> None:
     except Exception:
         _say_failed()
     _ready = True
+    _say_what_is_refused()
+
+
+def _say_what_is_refused() -> None:
+    """Says at once what is wrong in the settings and rules, once for all processes of the service."""
+    given = _settings
+    if given is not None and (given.problems or given.unknown):
+        from otel_accubooks.recorder.process import recorder
+
+        recorder.join()  # by its folder they agree who says it
 
 
 @contextmanager
@@ -134,6 +157,15 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         _collect()
+
+
+def _before_fork() -> None:
+    try:
+        from otel_accubooks.recorder import said
+
+        said.share()
+    except Exception:
+        _say_failed()
 
 
 def _in_child() -> None:
@@ -167,14 +199,17 @@ def _note_fork() -> None:
 
 
 def _at_exit() -> None:
-    # Once only: the master of uWSGI ends without this, and runs it twice in its workers.
-    atexit.unregister(_at_exit)
-    if _forked and _started is not None and _started[0] == os.getpid():
-        begin()  # what its children recorded is to be sent, also where it recorded nothing itself
-    if _begun:
-        from otel_accubooks.launch import recording
+    try:
+        # Once only: the master of uWSGI ends without this, and runs it twice in its workers.
+        atexit.unregister(_at_exit)
+        if _forked and _started is not None and _started[0] == os.getpid():
+            begin()  # what its children recorded is to be sent, also where it recorded nothing itself
+        if _begun:
+            from otel_accubooks.launch import recording
 
-        recording.end()
+            recording.end()
+    except Exception:
+        _log.warning("otel-accubooks: the last counts may not be sent", exc_info=True)
 
 
 # Rules may count log records: the first one is a reason to begin, and counted already.
@@ -191,8 +226,10 @@ def _await_no_log_record() -> None:
 
 
 def _first_record(self: logging.Logger, record: logging.LogRecord) -> None:
-    if not _begun and record.name.partition(".")[0] != _log.name:
-        begin()
-        self.callHandlers(record)
-    else:
-        _usual(self, record)
+    try:
+        if not _begun and record.name.partition(".")[0] != _log.name:
+            begin()
+    except Exception:
+        _say_failed()
+    handlers = logging.Logger.callHandlers  # that of the rules, by now
+    (_usual if handlers is _first_record else handlers)(self, record)

@@ -12,23 +12,29 @@ import math
 import os
 import threading
 import uuid
+from logging import getLogger
 from typing import Any
 
 from opentelemetry.metrics import Meter, MeterProvider, NoOpMeterProvider
 
 from otel_accubooks.launch.lazy_meters import LazyMeter, StandIn
 from otel_accubooks.launch.per_process import PerProcess, prepare_for_forks
-from otel_accubooks.launch.process_end import SECONDS, at_end
+from otel_accubooks.launch.process_end import at_end
 from otel_accubooks.launch.start import begin, disabled, settings
 from otel_accubooks.recorder.process import recorder
+
+_log = getLogger("otel_accubooks")
 
 
 def meter_provider() -> MeterProvider:
     """The provider that `opentelemetry.metrics.get_meter` asks. Never raises."""
-    if disabled() or not settings().exports:
-        return NoOpMeterProvider()
-    begin()
-    return UserMeters()
+    try:
+        if not disabled() and settings().exports:
+            begin()
+            return UserMeters()
+    except Exception:
+        _log.warning("otel-accubooks: no meters for the application", exc_info=True)
+    return NoOpMeterProvider()
 
 
 class UserMeters(MeterProvider):
@@ -105,7 +111,7 @@ class Sending:
         if threads_run():
             self._thread = threading.Thread(target=self._run, name="user-meters", daemon=True)
             self._thread.start()
-        at_end(lambda: self.end(SECONDS))
+        at_end(self.end)
 
     def _run(self) -> None:
         while not self._ending.wait(settings().interval_seconds):

@@ -38,18 +38,19 @@ def _switching(original: Any, count: int, find: Find) -> Any:
     def switch(*users: Any) -> Any:
         for_good = len(users) == count and all(isinstance(u, int) and u > 0 for u in users)
         if for_good and os.geteuid() == 0:
-            _hand_over(find(), users[-1])
+            _hand_over(find, users[-1])
         return original(*users)
 
     return switch
 
 
-def _hand_over(folder: StateFolder | None, user: int) -> None:
+def _hand_over(find: Find, user: int) -> None:
     global _told
     try:
+        folder = find()
         if folder is not None:
             folder.hand_over(user)
-    except OSError as error:
+    except Exception as error:
         if not _told:
             _told = True
             _log.warning("otel-accubooks: %s", error)

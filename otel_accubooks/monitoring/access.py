@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Iterable
 
@@ -9,9 +10,14 @@ from collections.abc import Iterable
 def allowed(authorization: str, tokens: Iterable[str]) -> bool:
     """True where an Authorization header (as WSGI has it, Latin-1) shows one of `tokens`.
 
-    Takes as long whichever token it is, and however much of it is right.
+    Takes as long whichever token it is, however much of it is right, and however long it is.
     """
     scheme, _, shown = authorization.strip().partition(" ")
     presented = shown.strip().encode("latin-1", "replace")
-    right = [hmac.compare_digest(presented, token.encode("utf-8")) for token in tokens]
-    return scheme.lower() == "bearer" and bool(presented) and any(right)
+    # Hashed, since a comparison ends at once where lengths differ.
+    digest = hashlib.sha256(presented).digest()
+    right = [
+        hmac.compare_digest(digest, hashlib.sha256(token.encode("utf-8")).digest())
+        for token in tokens
+    ]
+    return (scheme.lower() == "bearer") & bool(presented) & any(right)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,8 +19,9 @@ from otel_accubooks.contract.endpoints import (
     TRIGGER_ERRORS,
     UNHEALTHY,
     UNHEALTHY_HTTP_STATUS,
+    Endpoint,
 )
-from otel_accubooks.instrument.guard import failed
+from otel_accubooks.instrument.guard import say_failed
 from otel_accubooks.monitoring import answers
 from otel_accubooks.monitoring.access import allowed
 from otel_accubooks.monitoring.drill import Drills, Refused
@@ -29,6 +31,7 @@ from otel_accubooks.monitoring.exposition import (
     openmetrics_text,
     prometheus_text,
 )
+from otel_accubooks.monitoring.limit import Limit, Limits
 from otel_accubooks.monitoring.negotiation import is_scrape, openmetrics_version, takes_gzip
 from otel_accubooks.monitoring.service import Service
 from otel_accubooks.recorder.totals import Point
@@ -36,6 +39,7 @@ from otel_accubooks.recorder.totals import Point
 Environ = dict[str, Any]
 
 _WORTH_COMPRESSING = 1024
+_FLOODED_SECONDS = 1.0
 _METHODS = {"GET": ("GET", "HEAD"), "POST": ("POST",)}
 
 
@@ -57,6 +61,8 @@ class Front:
         self._test_errors = test_errors
         self._endpoints = {path: one for one in ENDPOINTS for path in one.paths(prefix)}
         self._service = Service()
+        self._limits = Limits()
+        self._last_health: tuple[float, answers.Values] | None = None
         self._drills = Drills(self._service)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -64,7 +70,7 @@ class Front:
         try:
             answer = self._answer(environ)
         except Exception:
-            failed("answering a monitoring endpoint")
+            say_failed("answering a monitoring endpoint")
             answer = _error(503, "this cannot be answered now: the log says why")
         status = HTTPStatus(answer.status)
         headers = [
@@ -81,14 +87,23 @@ class Front:
         endpoint = self._endpoints.get(path) or self._endpoints[path.rstrip("/")]
         if endpoint is TRIGGER_ERRORS and not self._test_errors:
             return _error(404, "not found")
+        if refused := self._not_let_in(endpoint, environ):
+            return refused
         methods = _METHODS[endpoint.method]
         if environ.get("REQUEST_METHOD") not in methods:
             return _error(405, f"expected {' or '.join(methods)}", ("Allow", ", ".join(methods)))
-        shown = environ.get("HTTP_AUTHORIZATION", "")
-        if self._tokens and not endpoint.open and not allowed(shown, self._tokens):
-            wanted = ("WWW-Authenticate", 'Bearer realm="monitoring"')
-            return _error(401, "expected a header Authorization: Bearer <token>", wanted)
+        if not endpoint.open and not (limit := self._limits.answers()).passes():
+            return _too_many(limit)
         return _ANSWERS[endpoint.name](self, environ)
+
+    def _not_let_in(self, endpoint: Endpoint, environ: Environ) -> Answer | None:
+        shown = environ.get("HTTP_AUTHORIZATION", "")
+        if not self._tokens or endpoint.open or allowed(shown, self._tokens):
+            return None
+        if not (limit := self._limits.refusals()).passes():
+            return _too_many(limit)
+        wanted = ("WWW-Authenticate", 'Bearer realm="monitoring"')
+        return _error(401, "expected a header Authorization: Bearer <token>", wanted)
 
     def _metrics(self, environ: Environ) -> Answer:
         kind, text = _page(self._service.look().points, environ.get("HTTP_ACCEPT", ""))
@@ -104,7 +119,7 @@ class Front:
         return answer
 
     def _health(self, environ: Environ) -> Answer:
-        answer = _of_health(answers.health(self._service.look()))
+        answer = _of_health(self._health_of_now())
         accept = environ.get("HTTP_ACCEPT", "")
         if is_scrape(accept):
             # Without a sample: what counts is whether it is 200, of which `up` is made.
@@ -112,6 +127,16 @@ class Front:
             answer = Answer(answer.status, text, kind)
         answer.headers.append(("Vary", "Accept"))
         return answer
+
+    def _health_of_now(self) -> answers.Values:
+        last, now = self._last_health, time.monotonic()
+        # A probe that was refused would stop an application that is well.
+        new_enough = last is not None and 0 <= now - last[0] < _FLOODED_SECONDS
+        if last is not None and new_enough and not self._limits.health().passes():
+            return last[1]
+        values = answers.health(self._service.look())
+        self._last_health = now, values
+        return values
 
     def _health_detailed(self, _: Environ) -> Answer:
         return _of_health(answers.health_detailed(self._service.look()))
@@ -144,6 +169,10 @@ def _page(points: Iterable[Point], accept: str) -> tuple[str, bytes]:
     if version is None:
         return TEXT_TYPE, prometheus_text(points).encode()
     return OPENMETRICS_TYPE.format(version=version), openmetrics_text(points).encode()
+
+
+def _too_many(limit: Limit) -> Answer:
+    return _error(429, "too many at once, expected fewer", ("Retry-After", str(limit.seconds())))
 
 
 def _of_health(values: answers.Values) -> Answer:

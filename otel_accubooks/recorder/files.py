@@ -20,8 +20,17 @@ except ImportError:  # not a POSIX system: nothing can be shared there
     fcntl = None  # type: ignore[assignment]
 
 _SAFELY = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
+SPARE_DESCRIPTORS = 16
 # From 3.13 on a mapping needs no descriptor of its own.
 _UNTRACKED: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+
+
+def check_descriptors() -> None:
+    """Raises OSError (EMFILE) where few are left: the application may need them all."""
+    fd = os.open(os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))  # the lowest that is free
+    os.close(fd)
+    if hasattr(os, "sysconf") and 0 <= os.sysconf("SC_OPEN_MAX") <= fd + SPARE_DESCRIPTORS:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def sharing_is_possible() -> bool:

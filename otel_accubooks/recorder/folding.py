@@ -56,6 +56,7 @@ class Folding:
         if not self._ours():
             return [*reader.readers]
         reader.look()
+        reader.check_base()
         self._mend()
         self._unlink(reader.leftover)
         dead = [name for name in [*reader.readers] if reader.is_dead(name)]

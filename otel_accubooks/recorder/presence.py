@@ -102,7 +102,9 @@ class PresenceTable(Series):
         with self._lock:
             row = self._open.get(who)
             since = self._silent_since(row) if row is not None else 0.0
-            if row is None or now - since > SESSION_SILENCE_SECONDS or left >= since:
+            # After the clock was set back behind its beginning, a visit is over, too.
+            silent = now - since > SESSION_SILENCE_SECONDS or left >= since
+            if row is None or silent or now < self._values[row + FIRST]:
                 row = self._take(who, now)
                 if row is None:
                     return False

@@ -80,16 +80,19 @@ class SegmentReader:
 
     def moved(self) -> bool:
         """True once its process has written all of it to another file."""
-        return self._words[layout.MOVED_AT // 8] != 0
+        return self._size() >= layout.HEADER_BYTES and self._words[layout.MOVED_AT // 8] != 0
 
     def records(self) -> list[Record]:
         """All records so far; those of earlier calls are not parsed again. Raises SegmentError."""
+        # Touching what is not there any more would kill this process.
+        size = self._size()
+        if size < layout.HEADER_BYTES:
+            raise SegmentError(f"{self.name} was cut off at {size} bytes")
         used = published(self._words)
         if used > len(self.memory) or used < layout.HEADER_BYTES:
             raise SegmentError(f"{self.name} claims {used} bytes of {len(self.memory)}")
-        if used > self._size():
-            # Touching what is not there any more would kill this process.
-            raise SegmentError(f"{self.name} was cut off at {self._size()} of {used} bytes")
+        if used > size:
+            raise SegmentError(f"{self.name} was cut off at {size} of {used} bytes")
         while self._at < used:
             if self._at + layout.HEAD.size > used:
                 raise SegmentError(f"{self.name} is damaged at byte {self._at}")

@@ -10,8 +10,9 @@ from logging import getLogger
 from typing import NamedTuple, cast
 
 from otel_accubooks.contract.metric import Metric
-from otel_accubooks.recorder import layout
+from otel_accubooks.recorder import layout, said
 from otel_accubooks.recorder.family import Family
+from otel_accubooks.recorder.files import check_descriptors
 from otel_accubooks.recorder.folder import FolderError, StateFolder
 from otel_accubooks.recorder.fork import generation
 from otel_accubooks.recorder.header import Header
@@ -183,7 +184,9 @@ class Recorder:
             try:
                 callback()
             except Exception as error:
-                self._warn(f"a start-up step failed: {error!r}")
+                self._warn(
+                    f"not all of it could be started, the application is not affected: {error!r}"
+                )
                 self._tell()
 
     def _open(self) -> None:
@@ -224,6 +227,7 @@ class Recorder:
         name: str | None = None,
         fill: Callable[[SegmentWriter], None] = lambda _: None,
     ) -> SegmentWriter:
+        check_descriptors()
         for attempt in range(_JOIN_ATTEMPTS):
             folder.make()
             try:
@@ -327,7 +331,9 @@ class Recorder:
     def _tell(self) -> None:
         # Never under the lock: a handler of the application may record something itself.
         while self._to_tell:
-            _log.warning("otel-accubooks: %s", self._to_tell.pop(0))
+            text = self._to_tell.pop(0)
+            if said.first_to_say(text):  # of all workers of a server
+                _log.warning("otel-accubooks: %s", text)
 
     def _reason(self, error: Exception) -> str:
         where = self.folder.path if self.folder else ""

@@ -6,6 +6,8 @@ import os
 import time
 from typing import NamedTuple
 
+_IN_1970 = 10**11  # beyond it, `process_ticks` are milliseconds since then
+
 
 class Root(NamedTuple):
     """The process in which the service was started; it outlives workers that come and go."""
@@ -17,6 +19,15 @@ class Root(NamedTuple):
     @classmethod
     def of_this_process(cls) -> Root:
         return cls(os.getpid(), process_ticks(os.getpid()) or 0, time.time())
+
+    def age(self, now: float) -> float:
+        """For how many seconds the process has run; `now` is Unix seconds."""
+        if 0 < self.ticks < _IN_1970 and hasattr(time, "CLOCK_BOOTTIME"):  # which nobody can set
+            since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+            age = since_boot - self.ticks / os.sysconf("SC_CLK_TCK")
+            if age >= 0.0:
+                return age
+        return max(0.0, now - self.started)
 
     def alive(self) -> bool:
         """True while the process runs: same id, same time of start."""

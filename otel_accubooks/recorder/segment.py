@@ -82,11 +82,20 @@ class MemorySegment(Segment):
     """A segment of this process alone, for what cannot be shared. It is gone with its process."""
 
     def __init__(self, folder: StateFolder | None, header: Header) -> None:
-        # Memory that was never touched costs nothing.
-        memory = bytearray(layout.CAPACITY_BYTES)
+        memory = _memory()
         super().__init__(f"memory-{header.pid}-{secrets.token_hex(6)}", folder, memory, header)
         self.told = False
         own[self.name] = self
+
+
+def _memory() -> bytearray:
+    # Memory that was never touched costs nothing, but where address space is scarce.
+    for size in (layout.CAPACITY_BYTES, layout.CAPACITY_BYTES // 16):
+        try:
+            return bytearray(size)
+        except MemoryError:
+            pass
+    return bytearray(layout.RESERVE_BYTES)
 
 
 class SegmentWriter(Segment):

@@ -98,6 +98,17 @@ class ServiceReader:
         if inode is not None and self._map_base(inode):
             self.look()
 
+    def check_base(self) -> None:
+        """Leaves a base alone that was damaged since it was mapped, and says so."""
+        base = self.base
+        if base is None:
+            return
+        try:
+            base.records()
+        except SegmentError as error:
+            self._refuse_base(base.inode, error)
+            self.base = None
+
     def forget_moved(self) -> None:
         """Forgets the segments that another exporter has: written anew since, or folded by it."""
         path = self.folder.path
@@ -205,9 +216,12 @@ class ServiceReader:
         except FileNotFoundError:
             pass
         except SegmentError as error:
-            self._refused[self.folder.base.name] = inode
-            self._say(f"what was counted before is not read, and kept: {error}")
+            self._refuse_base(inode, error)
         return False
+
+    def _refuse_base(self, inode: tuple[int, int], error: SegmentError) -> None:
+        self._refused[self.folder.base.name] = inode
+        self._say(f"what was counted before is not read, and kept: {error}")
 
     def _base_was_replaced(self) -> bool:
         if self._folds:
@@ -218,8 +232,7 @@ class ServiceReader:
         return inode is not None and inode != held
 
     def _add_up(self) -> Totals:
-        if self.base is not None:
-            self.base.records()
+        self.check_base()
         segments = []
         for name, reader in [*self.readers.items()]:
             try:

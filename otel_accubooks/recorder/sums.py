@@ -12,7 +12,17 @@ from struct import Struct
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.recorder import exemplars, layout
 from otel_accubooks.recorder.reader import Record, SegmentReader
-from otel_accubooks.recorder.totals import Key, Point, Totals, across, newest, series_of, sound
+from otel_accubooks.recorder.totals import (
+    LATEST,
+    MOST,
+    Key,
+    Point,
+    Totals,
+    across,
+    newest,
+    series_of,
+    sound,
+)
 
 Source = tuple[SegmentReader, bool]  # a segment, and whether its gauges count
 
@@ -116,7 +126,7 @@ class _Sum:
             return
         for row in rows:
             # Quick, and mostly so; `sound` is exact.
-            if not (min(row) >= 0.0 and sum(row) < _INFINITE):
+            if not (min(row) >= 0.0 and sum(row) < LATEST):
                 rows = [row for row in rows if sound(row)]
                 break
         self.unsound = len(rows) < len(self.parts)
@@ -135,7 +145,7 @@ class _Sum:
         read, sound_rows, since, total = self.shape.unpack_from, 0, _INFINITE, 0.0
         for memory, at in self.parts:
             start, value = read(memory, at)
-            if value >= 0.0 and -_INFINITE < start + value < _INFINITE:  # as `sound`
+            if 0.0 <= value <= MOST and 0.0 <= start < LATEST:  # as `sound`
                 sound_rows += 1
                 total += value
                 since = min(since, start)
@@ -204,7 +214,7 @@ class _Followed:
         if kind == layout.PRESENCE:
             self._presence.append(record)
         elif kind == layout.FOLDED:
-            self._folded.add(record.key.decode())
+            self._folded.add(record.key.decode("utf-8", "replace"))
         elif kind == layout.EXEMPLARS:
             found = sums.get((record.key, overflow))
             if found is not None:

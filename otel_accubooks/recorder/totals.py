@@ -16,6 +16,11 @@ from otel_accubooks.recorder.visits import Visits
 
 Key = tuple[bytes, bool]  # of a series in a segment; True for an overflow series
 
+# Beyond these a number is damage, and could not be sent: the last count that a double has exactly, and
+# the year 2242 in Unix seconds.
+MOST = 2.0**53
+LATEST = 2.0**33
+
 
 @dataclass(slots=True)
 class Point:
@@ -81,7 +86,7 @@ class Totals:
             if kind == layout.PRESENCE:
                 self.add_visits(record.key, values[record.first : record.first + record.count])
             elif kind == layout.FOLDED:
-                self.folded.add(record.key.decode())
+                self.folded.add(record.key.decode("utf-8", "replace"))
             elif kind == layout.EXEMPLARS:
                 row = values[record.first : record.first + record.count]
                 self._add_exemplars(record.key, bool(record.kind & layout.OVERFLOW), row)
@@ -173,9 +178,10 @@ def newest(
 
 
 def sound(row: Sequence[float]) -> bool:
-    """True for a start and counts that can be sent; a histogram's sum is whatever was recorded."""
+    """True for a start and counts that can be sent, and a histogram's sum that can be added to."""
     counts = row[2:] or row[1:]
-    return isfinite(row[0] + sum(counts)) and min(counts) >= 0.0
+    possible = 0.0 <= row[0] < LATEST and sum(counts) <= MOST
+    return possible and min(counts) >= 0.0 and isfinite(row[1])
 
 
 def across(metric: Metric, a: float, b: float) -> float:

@@ -8,9 +8,12 @@ from typing import Any
 import httpx
 import tenacity
 
+from otel_accubooks.servers.passwords import without_passwords
+
 TEMPORARY = frozenset({429, 502, 503, 504})
 ATTEMPTS = 5
 LONGEST_WAIT_SECONDS = 30.0
+_SHOWN_BYTES = 60
 # What is on this machine is asked itself, whatever HTTP_PROXY says, as Prometheus and the gateway do.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DIRECT: Mapping[str, None] = dict.fromkeys(
@@ -20,6 +23,9 @@ DIRECT: Mapping[str, None] = dict.fromkeys(
 
 class ApiError(RuntimeError):
     """The server refused, or could not be asked: what was asked, what it said, what to do."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(without_passwords(said))
 
 
 class _TemporaryError(Exception):
@@ -53,6 +59,7 @@ class Api:
 
     def __init__(self, address: str, headers: Mapping[str, str]) -> None:
         self.address = address.rstrip("/")
+        self.last = ""  # what was asked last, and how the answer begins
         self._client = httpx.Client(
             base_url=self.address, headers=dict(headers), timeout=30, mounts=DIRECT
         )
@@ -75,6 +82,7 @@ class Api:
             return missing
         if answer.is_error:
             raise ApiError(_refusal(method, f"{self.address}{path}", answer))
+        self.last = f"{method} {self.address}{path}: {answer.status_code} {_beginning(answer)}"
         try:
             return answer.json() if answer.content.strip() else None
         except ValueError as error:
@@ -104,3 +112,7 @@ def _refusal(method: str, url: str, answer: httpx.Response) -> str:
     if answer.status_code in (401, 403):
         return f"{what}; the key or token lacks the right to do this"
     return what
+
+
+def _beginning(answer: httpx.Response) -> str:
+    return answer.content[:_SHOWN_BYTES].decode("utf-8", "replace").strip() or "without a body"

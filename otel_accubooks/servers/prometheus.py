@@ -93,11 +93,14 @@ class Prometheus:
 
 
 def samples(data: Any) -> list[Sample]:
-    """The series of an answer's `data`, of a query at a moment or over a time."""
-    return [
-        Sample(
-            row["metric"],
-            tuple((float(t), float(v)) for t, v in row.get("values") or [row["value"]]),
-        )
-        for row in data["result"]
-    ]
+    """The series of an answer's `data`, of a query at a moment or over a time. Raises ApiError."""
+    try:
+        return [
+            Sample(
+                row["metric"],
+                tuple((float(t), float(v)) for t, v in row.get("values") or [row["value"]]),
+            )
+            for row in data["result"]
+        ]
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise ApiError("answers not as Prometheus does: is the address right?") from None

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
+import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from otel_accubooks.vendors.addresses import line_of, read_toml
 
 _HTTP = ("http://", "https://")
+_LONGEST_HOST = 253
+_SHOWN_CHARACTERS = 60
 
 
 def _server(variable: str, about: str, default: Any = "", schemes: tuple[str, ...] = _HTTP) -> Any:
@@ -70,7 +70,7 @@ def servers(
 
     Raises ValueError with one line on what is wrong.
     """
-    table = _table(path) if path is not None and path.exists() else {}
+    text, table = _table(path) if path is not None and path.exists() else ("", {})
     chosen: dict[str, Any] = {}
     for one in settings():
         variable = one.metadata["variable"]
@@ -79,22 +79,25 @@ def servers(
         elif environ.get(variable):
             chosen[one.name] = _read(variable, environ[variable], one)
         elif one.name in table:
-            chosen[one.name] = _read(f"{path}: servers.{one.name}", table[one.name], one)
+            line = line_of(text, one.name, "servers")
+            chosen[one.name] = _read(f"{path}:{line}: servers.{one.name}", table[one.name], one)
     return Servers(**chosen)
 
 
-def _table(path: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text("utf-8")).get("servers", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"{path}: {error}") from error
+def _table(path: Path) -> tuple[str, dict[str, Any]]:
+    text, told = read_toml(path)
+    table = told.get("servers", {})
     if not isinstance(table, dict):
-        raise ValueError(f"{path}: servers = {table!r}: expected a table, [servers]")
+        line = line_of(text, "servers")
+        raise ValueError(f"{path}:{line}: servers = {table!r}: expected a table, [servers]")
     known = [one.name for one in settings()]
     if unknown := sorted(set(table) - set(known)):
-        told = ", ".join(unknown)
-        raise ValueError(f"{path}: unknown {told} in [servers]; known are {', '.join(known)}")
-    return table
+        where = f"{path}:{line_of(text, unknown[0], 'servers')}"
+        told_unknown = ", ".join(unknown)
+        raise ValueError(
+            f"{where}: unknown {told_unknown} in [servers]; known are {', '.join(known)}"
+        )
+    return text, table
 
 
 def _read(where: str, value: Any, one: Field[Any]) -> Any:
@@ -106,7 +109,27 @@ def _read(where: str, value: Any, one: Field[Any]) -> Any:
     parts = [part.strip() for text in texts for part in (text.split(",") if several else [text])]
     schemes = one.metadata["schemes"]
     for part in parts:
-        if part and not part.startswith(schemes):
-            raise ValueError(f"{where} is {part!r}: expected {' or '.join(schemes)}…")
+        if part:
+            check_address(where, part, schemes)
     found = tuple(part.rstrip("/") for part in parts if part)
     return found if several else "".join(found)
+
+
+def check_address(where: str, text: str, schemes: tuple[str, ...] = _HTTP) -> None:
+    """Raises ValueError where `text` is no address that begins with one of `schemes`; "" is any text.
+
+    `where` says in the message whose value it is; a password in it is not shown.
+    """
+    told = text.rpartition("@")[2]
+    shown = repr(told if len(told) <= _SHOWN_CHARACTERS else f"{told[:_SHOWN_CHARACTERS]}…")
+    if not text.isprintable() or not text.startswith(schemes):
+        raise ValueError(f"{where} is {shown}: expected {' or '.join(schemes) or 'a text'}…")
+    if schemes == ("",):
+        return
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or re.search(r"\s", text) or port == 0 or len(host) > _LONGEST_HOST:
+        raise ValueError(f"{where} is {shown}: expected an address such as {schemes[0]}host:9090")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 
+LONGEST_SECONDS = 366 * 86400.0
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse(text: str) -> float:
     """Seconds of a length such as 90s, 15m, 24h or 2d. Raises ValueError with one line."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
-    if found is None or not float(found[1]):
-        raise ValueError(f"{text!r} is no length of time; expected a number and s, m, h or d: 24h")
-    return float(found[1]) * _SECONDS[found[2]]
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise ValueError(
+            f"{text[:40]!r} is no length of time; expected a number and s, m, h or d, a year at most: 24h"
+        )
+    return seconds
 
 
 def spoken(seconds: float) -> str:

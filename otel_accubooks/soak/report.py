@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
+from otel_accubooks.servers.passwords import without_passwords
 from otel_accubooks.soak.baseline import Usual, summary
 from otel_accubooks.soak.duration import spoken
 from otel_accubooks.soak.found import Finding, Section, Table, moment
@@ -76,8 +77,8 @@ def write(report: Report, folder: Path) -> Path:
     """Writes stability_<UTC>.md and its JSON twin; the path of the former. Raises OSError."""
     written = datetime.fromtimestamp(report.end, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     path = folder / f"stability_{written}.md"
-    path.write_text(markdown(report), "utf-8")
-    path.with_suffix(".json").write_text(as_json(report), "utf-8")
+    path.write_text(without_passwords(markdown(report)), "utf-8")
+    path.with_suffix(".json").write_text(without_passwords(as_json(report)), "utf-8")
     return path
 
 

@@ -30,9 +30,9 @@ class GatewayPorts:
     def environment(self) -> dict[str, str]:
         """The settings of gateway.yaml and of the scrape backend that say so."""
         return {
-            "GATEWAY_OTLP_GRPC": f"{LOOPBACK}:{self.otlp_grpc}",
-            "GATEWAY_OTLP_HTTP": f"{LOOPBACK}:{self.otlp_http}",
-            "GATEWAY_STATSD": f"{LOOPBACK}:{self.statsd}",
+            "GATEWAY_OTLP_GRPC_PORT": str(self.otlp_grpc),
+            "GATEWAY_OTLP_HTTP_PORT": str(self.otlp_http),
+            "GATEWAY_STATSD_PORT": str(self.statsd),
             "GATEWAY_HEALTH": f"{LOOPBACK}:{self.health}",
             "GATEWAY_METRICS_HOST": LOOPBACK,
             "GATEWAY_METRICS_PORT": str(self.metrics),
@@ -62,6 +62,7 @@ class Collector(Server):
         self.ports = ports or GatewayPorts()
         self.configs = [GATEWAY, *options, *map(backend_file, backends)]
         self.otlp_url = f"http://{LOOPBACK}:{self.ports.otlp_http}"
+        check_hosts(self.configs, {**os.environ, **(env or {})})
         super().__init__(
             f"Collector ({', '.join(backends)})",
             [str(binary), *arguments(self.configs)],
@@ -79,6 +80,21 @@ class Collector(Server):
                 and tcp_open(self.ports.otlp_grpc)
             ),
         )
+
+
+def check_hosts(configs: Sequence[Path], environ: Mapping[str, str]) -> None:
+    """Raises StartError where `environ` names an address that no file of options/ opens.
+
+    The collector itself refuses it too, in words that say less.
+    """
+    texts = [path.read_text("utf-8") for path in configs]
+    for name in ("GATEWAY_OTLP_HOST", "GATEWAY_STATSD_HOST"):
+        read = any(f"${{env:{name}:-{LOOPBACK}}}" in text for text in texts)
+        if environ.get(name) and not read:
+            raise StartError(
+                f"{name} is {environ[name]!r}, which {GATEWAY.name} alone does not take: unset it, or "
+                "start a collector with the file of options/ that says who may send (docs/security.md)"
+            )
 
 
 def arguments(configs: Sequence[Path]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from otel_accubooks.stack.collector import GatewayPorts
 from otel_accubooks.stack.files import COLLECTOR, GATEWAY, backend_file, backend_names
+from otel_accubooks.stack.ports import LOOPBACK
 
 FOLDER = "deploy/kubernetes"
 # Where a gateway listens in its pod. OpenTelemetry's operator reads ports from the configuration,
@@ -18,7 +19,7 @@ FOLDER = "deploy/kubernetes"
 PORTS = GatewayPorts(
     otlp_grpc=4317, otlp_http=4318, statsd=8125, health=13133, metrics=8888, prometheus_scrape=8889
 )
-_REFERENCE = re.compile(r"\$\{env:(\w+):-[^{}]*\}")
+_REFERENCE = re.compile(r"\$\{env:(\w+):-([^{}]*)\}")
 
 
 def files(rules: str) -> dict[str, str]:
@@ -44,9 +45,10 @@ def files(rules: str) -> dict[str, str]:
 
 def listening() -> dict[str, str]:
     """The settings of a gateway that is reached from outside its pod, by name."""
+    hosts = {"GATEWAY_OTLP_HOST": LOOPBACK, "GATEWAY_STATSD_HOST": LOOPBACK}
     return {
-        name: value.replace("127.0.0.1", "0.0.0.0")  # noqa: S104 - the network policy says from where
-        for name, value in PORTS.environment().items()
+        name: value.replace(LOOPBACK, "0.0.0.0")  # noqa: S104 - the network policy says from where
+        for name, value in (hosts | PORTS.environment()).items()
     }
 
 
@@ -80,11 +82,16 @@ def _resolved(value: Any) -> Any:
         return {key: _resolved(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_resolved(item) for item in value]
-    found = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
-    known = listening().get(found[1]) if found else None
-    if known is None:
+    if not isinstance(value, str):
         return value
-    return int(known) if known.isdigit() else known
+    known = _REFERENCE.sub(_known, value)
+    return int(known) if known != value and known.isdigit() else known
+
+
+def _known(reference: re.Match[str]) -> str:
+    # Where there is nothing by default, only a file of options/ listens elsewhere.
+    found = listening().get(reference[1])
+    return reference[0] if found is None else found if reference[2] else ""
 
 
 def _dump(source: Path | str, content: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +10,13 @@ from pathlib import Path
 from otel_accubooks.servers.settings import Servers
 from otel_accubooks.stack.alertmanager import Alertmanager, several
 from otel_accubooks.stack.backends import Backends
-from otel_accubooks.stack.binaries import find_alertmanager
-from otel_accubooks.stack.collector import GatewayPorts
+from otel_accubooks.stack.binaries import find_alertmanager, find_collector
+from otel_accubooks.stack.collector import GatewayPorts, check_hosts
 from otel_accubooks.stack.dashboards import as_servers
 from otel_accubooks.stack.dashboards import start as start_dashboards
+from otel_accubooks.stack.files import GATEWAY as GATEWAY_FILE
 from otel_accubooks.stack.files import backend_file
+from otel_accubooks.stack.gateway_check import check, validate
 from otel_accubooks.stack.group import Group, Say
 from otel_accubooks.stack.ports import tcp_open
 from otel_accubooks.stack.process import StartError
@@ -26,8 +27,8 @@ from otel_accubooks.vendors.rendering import BACKENDS as RENDERED
 GATEWAY = GatewayPorts(4317, 4318, 8125, 13133, 8888, 8889)
 PROMETHEIS = {"prometheus": 9090, "prometheus-standby": 9091}
 ALERTMANAGERS = (9093, 9095)  # 9094 is where those of a pair agree, where nobody says otherwise
-# A setting in a backend's file for which there is no default.
-_NEEDED = re.compile(r"\$\{env:(\w+)\}")
+# What backends' files need, and is started here.
+_STARTED_HERE = ("PROMETHEUS_URL", "PROMETHEUS_REMOTE_WRITE_URL", "PROMETHEUS_STANDBY_URL")
 
 
 class Local(Group):
@@ -57,8 +58,11 @@ class Local(Group):
         self._applications, self._environ = applications, environ
 
     def _start(self, say: Say) -> None:
-        self._check_settings()
+        files = [GATEWAY_FILE, *map(backend_file, self.names)]
+        check(files, self._environ, given=_STARTED_HERE)
+        check_hosts(files, self._environ)
         self._check_ports()
+        self._check_by_collector(files, say)
         if "prometheus" in self.names:
             self._start_with_prometheus(say)
         else:
@@ -116,13 +120,10 @@ class Local(Group):
         )
         return self._running.enter_context(backends).start(say)
 
-    def _check_settings(self) -> None:
-        ours = {"PROMETHEUS_URL", "PROMETHEUS_REMOTE_WRITE_URL", "PROMETHEUS_STANDBY_URL"}
-        for name in self.names:
-            needed = set(_NEEDED.findall(backend_file(name).read_text("utf-8"))) - ours
-            if missing := sorted(one for one in needed if not self._environ.get(one)):
-                told = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
-                raise StartError(f"{told}: {backend_file(name)} says at its head what it needs")
+    def _check_by_collector(self, files: Sequence[Path], say: Say) -> None:
+        say("the collector, to check its files")
+        stand_ins = dict.fromkeys(_STARTED_HERE, "http://127.0.0.1:9090")
+        validate(find_collector(say), files, {**self._environ, **stand_ins})
 
     def _check_ports(self) -> None:
         listens = (GATEWAY.otlp_grpc, GATEWAY.otlp_http, GATEWAY.health, GATEWAY.metrics)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from otel_accubooks.contract.alert import Channel
+from otel_accubooks.servers.passwords import without_passwords
 
 # "unseen": it was handed over, and nobody can tell from here whether it arrived.
 State = Literal["arrived", "missing", "unseen"]
@@ -24,3 +25,7 @@ class Hop:
     said: str
     seconds: float | None = None
     channel: Channel | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("name", "said"):
+            object.__setattr__(self, name, without_passwords(getattr(self, name)))

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from otel_accubooks.contract.checklist import ALL, Box
 from otel_accubooks.servers.api import ApiError
+from otel_accubooks.servers.passwords import without_passwords
 from otel_accubooks.verify.look import Look
 from otel_accubooks.verify.way import Site, Step
 
@@ -119,4 +120,4 @@ def _clean(text: str, environ: Mapping[str, str]) -> str:
     for name, value in environ.items():
         if _SECRET_NAME.search(name.upper()) and len(value) >= _SHORTEST_SECRET:
             text = text.replace(value, "…")
-    return re.sub(r"(://)[^/\s]+@", r"\1…@", text)
+    return without_passwords(text)

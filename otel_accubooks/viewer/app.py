@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html
 from dash.exceptions import PreventUpdate
 from flask import Flask, Response, abort, request
 
 from otel_accubooks.contract.dashboards import DASHBOARDS
+from otel_accubooks.servers.api import LOOPBACK
 from otel_accubooks.viewer.page import Pages
 from otel_accubooks.viewer.panels import class_of
 from otel_accubooks.viewer.prometheus import Prometheus
 
 _CALLBACK = "/_dash-update-component"
-_OWN_PATHS = ("/_dash-", "/_reload-hash", "/_favicon.ico", "/assets/")
+_FILES = ("/_dash-component-suites/", "/assets/")
+_OWN_PATHS = {_CALLBACK, "/_dash-layout", "/_dash-dependencies", "/_reload-hash", "/_favicon.ico"}
 _LONGEST_QUESTION = 64 * 1024
 _THREADS = 8
 # Dash's own tells other sites' previews about the page.
@@ -27,9 +30,12 @@ _INDEX = """<!DOCTYPE html>
 </html>"""
 
 
-def application(prometheus: str, *, only: str | None = None, runbooks: str) -> Flask:
+def application(
+    prometheus: str, *, only: str | None = None, runbooks: str, local: bool = False
+) -> Flask:
     """The dashboards, or `only` the one of that name, as a WSGI application.
 
+    Where it is `local`, for this machine alone, only this machine's names and addresses lead to it.
     Raises ValueError where there is no dashboard of that name.
     """
     shown = [dashboard for dashboard in DASHBOARDS if only in (None, dashboard.name)]
@@ -52,6 +58,8 @@ def application(prometheus: str, *, only: str | None = None, runbooks: str) -> F
     )
     app.layout = [dcc.Location(id="address"), html.Div(id="page")]
     _callbacks(app, pages)
+    if local:
+        _known_by_address(server)
     _read_only(server, {"/", *(f"/{dashboard.name}" for dashboard in shown)})
     _headers(server, " ".join(app.csp_hashes()))
     return server
@@ -118,7 +126,7 @@ def serve(
 
     # Nothing per request; that a browser asks for more than eight things at once is no news.
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    app = application(prometheus, only=only, runbooks=runbooks)
+    app = application(prometheus, only=only, runbooks=runbooks, local=host in LOOPBACK)
     try:
         server = waitress.create_server(app, host=host, port=port, threads=_THREADS, ident=None)
     except OSError as error:
@@ -130,13 +138,22 @@ def serve(
 def _read_only(server: Flask, pages: set[str]) -> None:
     @server.before_request
     def refuse() -> None:
-        if request.path not in pages and not request.path.startswith(_OWN_PATHS):
+        if request.path not in pages | _OWN_PATHS and not request.path.startswith(_FILES):
             abort(404)
         if request.method not in ("GET", "HEAD") and (request.method, request.path) != (
             "POST",
             _CALLBACK,
         ):
             abort(405)
+
+
+def _known_by_address(server: Flask) -> None:
+    @server.before_request
+    def refuse() -> None:
+        # Another site's name that leads here would make a browser take its scripts for ours.
+        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+        if name not in LOOPBACK:
+            abort(403)
 
 
 def _headers(server: Flask, own_scripts: str) -> None:
@@ -161,4 +178,7 @@ def _headers(server: Flask, own_scripts: str) -> None:
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["X-Frame-Options"] = "DENY"
         answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        if not request.path.startswith(_FILES):
+            answer.headers["Cache-Control"] = "no-store"
         return answer

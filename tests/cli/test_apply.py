@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from click.testing import CliRunner, Result
@@ -102,3 +104,60 @@ def test_sharing_is_for_grafana(url: str) -> None:
     done = apply("datadog", "--public", "--url", url)
     assert done.exit_code == 2
     assert "--public is for grafana" in done.output
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers everything with the same JSON."""
+
+    body = b""
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("body", [b"[[]]", b"null", b'{"data": [3]}'])
+@pytest.mark.parametrize("backend", ["grafana", "datadog", "newrelic"])
+def test_json_of_another_shape_ends_it_in_one_line(backend: str, body: bytes) -> None:
+    """What was asked, and how the answer begins; nothing is written."""
+    handler = type("Handler", (Answers,), {"body": body})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        keys = dict.fromkeys(
+            ("GRAFANA_TOKEN", "DD_API_KEY", "DD_APP_KEY", "NEW_RELIC_API_KEY"), "k"
+        )
+        done = apply(backend, "--dry-run", "--url", url, **keys, NEW_RELIC_ACCOUNT_ID="1")
+        server.shutdown()
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit)
+    (said,) = [line for line in done.output.splitlines() if line.startswith("Stopped: ")]
+    assert url in said
+
+
+@pytest.mark.parametrize(
+    ("backend", "name", "value", "said"),
+    [
+        ("grafana", "GRAFANA_TOKEN", "a\nb", "GRAFANA_TOKEN is no key (its text is not shown)"),
+        ("grafana", "GRAFANA_URL", "http://[::1", "GRAFANA_URL is 'http://[::1': expected an addr"),
+        ("datadog", "DD_API_KEY", "sésame", "DD_API_KEY is no key (its text is not shown)"),
+        ("datadog", "DD_SITE", "https://datadoghq.eu", "expected a name such as datadoghq.eu"),
+        ("newrelic", "NEW_RELIC_ACCOUNT_ID", "9" * 5000, "expected a number"),
+    ],
+)
+def test_a_wrong_variable_is_named(backend: str, name: str, value: str, said: str) -> None:
+    """Before anything is asked, and without a key's text."""
+    keys = dict.fromkeys(("GRAFANA_TOKEN", "DD_API_KEY", "DD_APP_KEY", "NEW_RELIC_API_KEY"), "k")
+    done = apply(backend, **{**keys, "NEW_RELIC_ACCOUNT_ID": "1", name: value})
+    assert done.exit_code == 1
+    assert said in done.output
+    assert "sésame" not in done.output
+    assert len(done.output) < 300

@@ -10,7 +10,10 @@ import pytest
 from otel_accubooks.cli.commands import commands
 from otel_accubooks.cli.commands_page import commands_page
 
-NAMES = ("demo", "up", "render", "apply", "verify", "doctor", "test-alert", "dashboards", "soak")
+NAMES = (
+    *("demo", "up", "render", "apply", "verify", "doctor", "check", "test-alert", "dashboards"),
+    "soak",
+)
 
 
 def test_there_are_no_others() -> None:

@@ -132,8 +132,20 @@ def test_a_key_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(commands, ["up", "--backend", "datadog"])
     assert done.exit_code == 1
-    assert "DD_API_KEY is not set: " in done.output
-    assert "backends/datadog.yaml says at its head what it needs" in done.output
+    assert "backends/datadog.yaml:" in done.output
+    assert "DD_API_KEY is not set, expected in the environment" in done.output
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_OTLP_HOST", "GATEWAY_STATSD_HOST"])
+def test_it_is_for_this_machine_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """An address for others is refused, since nobody said who of them may send."""
+    monkeypatch.setenv(name, "0.0.0.0")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(commands, ["up"])
+    assert done.exit_code == 1
+    assert f"{name} is '0.0.0.0', which gateway.yaml alone does not take" in done.output
 
 
 def test_an_unknown_backend_is_asked_wrongly(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def push(gateway: Collector, authorization: str) -> int:
         "postgresql://jane:hunter2@db",
         "/accounts/jane.doe@example.co.uk/ledger",
         "order 4111111111111111, paid",
+        "Bearer abcdefghijklmnopqrstuvwxyz",
+        "sent with bearer  9f86d081884c7d659a2feaa0c55ad015",
     ],
 )
 def test_what_names_a_person_or_opens_a_door_is_masked(start_gateway: Start, secret: str) -> None:

@@ -33,6 +33,7 @@ from tests.collector.kubernetes_manifests import (
     workloads,
 )
 from tests.collector.kubernetes_schemas import check
+from tests.collector.refusing import refusal
 
 # The first test builds kustomize, once.
 pytestmark = pytest.mark.timeout(900)
@@ -121,7 +122,8 @@ def test_the_configuration_is_the_repositorys(name: str) -> None:
     sources = [GATEWAY, *COLLECTOR.glob("options/*.yaml"), *BACKENDS.glob("*.yaml")]
     config = one(f"gateway/{name}", "ConfigMap")
     assert config["data"] == {path.name: path.read_text() for path in sources}
-    (volume,) = one(f"gateway/{name}", "StatefulSet")["spec"]["template"]["spec"]["volumes"]
+    volumes = one(f"gateway/{name}", "StatefulSet")["spec"]["template"]["spec"]["volumes"]
+    (volume,) = (volume for volume in volumes if "configMap" in volume)
     assert volume["configMap"]["name"] == config["metadata"]["name"] != "otel-gateway"
 
 
@@ -132,10 +134,19 @@ def test_the_collector_takes_what_is_mounted(
     """Files and settings as they are in the pod, with the feature gates that they need."""
     gateway = container(one(f"gateway/{name}", "StatefulSet"))
     configs = mounted(name, tmp_path)
-    assert [path.name for path in configs] == ["gateway.yaml", f"{name}.yaml"]
+    assert [path.name for path in configs] == ["gateway.yaml", "bearer-auth.yaml", f"{name}.yaml"]
     gates = [arg for arg in gateway["args"] if arg.startswith("--feature-gates=")]
     assert gates == [f"--feature-gates={gate}" for gate in feature_gates(configs)]
     validate(collector_binary, configs, {**environment(gateway), **SETTINGS})
+
+
+def merge(into: dict[str, Any], parts: dict[str, Any]) -> None:
+    """As the collector does: maps are merged, and a list replaces a list."""
+    for key, part in parts.items():
+        if isinstance(part, dict) and isinstance(into.get(key), dict):
+            merge(into[key], part)
+        else:
+            into[key] = part
 
 
 @pytest.mark.parametrize("name", backend_names())
@@ -144,12 +155,9 @@ def test_the_operators_configuration_is_the_same(
 ) -> None:
     """It is what the collector would merge of the files, and the collector takes it."""
     spec = one(f"operator/{name}", "OpenTelemetryCollector")["spec"]
-    merged = kubernetes.collector_patch(GATEWAY)["spec"]["config"]
-    for kind, parts in kubernetes.collector_patch(backend_file(name))["spec"]["config"].items():
-        if kind == "service":
-            merged[kind]["pipelines"].update(parts["pipelines"])
-        else:
-            merged.setdefault(kind, {}).update(parts)
+    merged: dict[str, Any] = {}
+    for file in (GATEWAY, COLLECTOR / "options" / "bearer-auth.yaml", backend_file(name)):
+        merge(merged, kubernetes.collector_patch(file)["spec"]["config"])
     assert spec["config"] == merged
     path = tmp_path / "collector.yaml"
     path.write_text(yaml.safe_dump(spec["config"]))
@@ -162,8 +170,9 @@ def test_ports_of_the_operators_gateway_are_written_out() -> None:
     """It makes ports and probes of the configuration, and knows no environment."""
     text = yaml.safe_dump(one("operator/prometheus", "OpenTelemetryCollector")["spec"]["config"])
     assert not [name for name in kubernetes.listening() if name in text]
-    for port in (4317, 4318, 8125, 13133):
+    for port in (4317, 4318, 13133):
         assert f"0.0.0.0:{port}" in text
+    assert "127.0.0.1:8125" in text
 
 
 @pytest.mark.parametrize("path", sorted(kubernetes.files("groups: []")))
@@ -178,6 +187,7 @@ def test_both_variants_have_the_same_settings() -> None:
     plain = container(one("gateway/datadog", "StatefulSet"))
     operators = one("operator/datadog", "OpenTelemetryCollector")["spec"]
     listening = kubernetes.listening()
+    del listening["GATEWAY_STATSD_HOST"]
     assert environment(plain) == {**environment(operators), **listening}
     for key in ("image", "resources", "securityContext", "envFrom"):
         assert operators[key] == plain[key]
@@ -201,12 +211,12 @@ def test_probes_and_services_use_the_ports_of_the_gateway() -> None:
     """Each port by a name, and each name for the port on which the gateway listens."""
     gateway = container(one("gateway/prometheus-scrape", "StatefulSet"))
     listening = kubernetes.listening()
+    del listening["GATEWAY_STATSD_HOST"]
     assert {k: v for k, v in environment(gateway).items() if k in listening} == listening
     ports = {port["name"]: port["containerPort"] for port in gateway["ports"]}
     assert ports == {
         "otlp-grpc": kubernetes.PORTS.otlp_grpc,
         "otlp-http": kubernetes.PORTS.otlp_http,
-        "statsd": kubernetes.PORTS.statsd,
         "health": kubernetes.PORTS.health,
         "metrics": kubernetes.PORTS.metrics,
         "prometheus": kubernetes.PORTS.prometheus_scrape,
@@ -249,6 +259,9 @@ def test_every_pod_is_confined() -> None:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
+        resources = container(workload)["resources"]
+        assert resources["requests"].keys() == {"cpu", "memory"}
+        assert resources["limits"].keys() == {"memory"}  # of CPU none, which would throttle
 
 
 def test_the_queue_is_on_a_volume_that_stays() -> None:
@@ -330,3 +343,49 @@ def test_several_backends_and_authentication_combine(
         assert "/etc/otel-gateway-tokens" in {m["mountPath"] for m in gateway["volumeMounts"]}
         assert tokens == "/etc/otel-gateway-tokens/tokens"
         validate(collector_binary, configs, {**environment(gateway), **SETTINGS})
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["tls", "client-certificates", "otlp-without-authentication", "statsd-without-authentication"],
+)
+def test_each_way_to_send_is_one_more_component(
+    collector_binary: Path, tmp_path: Path, option: str
+) -> None:
+    """Its file is named, and what it reads is there; the manifests follow their schemas."""
+    chosen = ["prometheus", *({"client-certificates": ["tls"]}.get(option, [])), option]
+    for variant in ("gateway", "operator"):
+        components = [f"gateway/components/{name}" for name in chosen]
+        manifests = combined(tmp_path, FOLDER / variant / "base", *components)
+        for manifest in manifests:
+            check(manifest)
+        kinds = {manifest["kind"]: manifest for manifest in manifests}
+        if variant == "gateway":
+            gateway = container(kinds["StatefulSet"])
+            assert f"--config={MOUNTED}/{option}.yaml" in gateway["args"]
+            needed = set(
+                re.findall(r"\$\{env:(\w+)\}", kinds["ConfigMap"]["data"][f"{option}.yaml"])
+            )
+            assert needed <= environment(gateway).keys()
+        else:
+            configured = kinds["OpenTelemetryCollector"]["spec"]
+            expected = kubernetes.collector_patch(COLLECTOR / f"options/{option}.yaml")
+            for name, receiver in expected["spec"]["config"]["receivers"].items():
+                merged = dict(configured["config"]["receivers"][name])
+                merge(merged, receiver)
+                assert merged == configured["config"]["receivers"][name]
+
+
+def test_a_gateway_for_which_nobody_said_who_may_send_does_not_start(
+    collector_binary: Path, tmp_path: Path
+) -> None:
+    """The base with a backend, without authentication and without the explicit word."""
+    manifests = combined(tmp_path, FOLDER / "gateway" / "base", "gateway/components/prometheus")
+    kinds = {manifest["kind"]: manifest for manifest in manifests}
+    gateway = container(kinds["StatefulSet"])
+    for key, text in kinds["ConfigMap"]["data"].items():
+        (tmp_path / key).write_text(text)
+    names = [Path(arg).name for arg in gateway["args"] if arg.startswith("--config=")]
+    settings = {**environment(gateway), "GATEWAY_STORAGE": str(tmp_path / "storage")}
+    told = refusal(collector_binary, [tmp_path / name for name in names], settings)
+    assert "43170.0.0.0: unknown port" in told

@@ -16,7 +16,6 @@ from otel_accubooks.stack.files import (
 from tests.collector.kubernetes_manifests import (
     FOLDER,
     built,
-    combined,
     container,
     environment,
     one,
@@ -36,10 +35,9 @@ def test_applications_carry_the_label_that_the_gateway_lets_in() -> None:
         assert label <= deployment["spec"]["template"]["metadata"]["labels"].items()
 
 
-def test_an_application_shows_its_token(tmp_path: Path) -> None:
+def test_an_application_shows_its_token() -> None:
     """The header is made from a Secret."""
-    manifests = combined(tmp_path, FOLDER / "application", "application/components/bearer-auth")
-    for deployment in (m for m in manifests if m["kind"] == "Deployment"):
+    for deployment in (m for m in built("application") if m["kind"] == "Deployment"):
         settings = container(deployment)["env"]
         names = [setting["name"] for setting in settings]
         # A reference is only replaced by what stands before it.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 
 from otel_accubooks.stack.collector import Collector
 from otel_accubooks.stack.prometheus import Prometheus
@@ -15,7 +19,7 @@ from tests.collector.otlp_application import Application
 from tests.collector.waiting import eventually
 
 NAME = "http_requests_total"
-FIVE_HOURS = 5 * 3600 * 10**9  # in the nanoseconds of OTLP
+HOUR = 3600 * 10**9  # in the nanoseconds of OTLP
 Start = Callable[..., Collector]
 
 
@@ -26,6 +30,20 @@ def total(prometheus: Prometheus) -> list[float]:
 def history(prometheus: Prometheus) -> list[float]:
     """How many points Prometheus has stored of each series."""
     return [value for _, value in prometheus.query(f"count_over_time({NAME}[6h])")]
+
+
+def push_at(gateway: Collector, request: ExportMetricsServiceRequest, hours: int) -> None:
+    """Sends the counters of `request` as if it were so many hours later, or, below 0, earlier."""
+    for metric in request.resource_metrics[0].scope_metrics[0].metrics:
+        for point in metric.sum.data_points:
+            point.start_time_unix_nano += hours * HOUR
+            point.time_unix_nano += hours * HOUR
+    httpx.post(
+        f"{gateway.otlp_url}/v1/metrics",
+        content=request.SerializeToString(),
+        headers={"Content-Type": "application/x-protobuf"},
+        trust_env=False,
+    ).raise_for_status()
 
 
 def requests_are_served(application: Application, gateway: Collector, pushes: int) -> None:
@@ -73,21 +91,65 @@ def test_what_was_queued_for_hours_is_taken(start_gateway: Start, prometheus3: P
     application = Application()
     application.count(NAME, 1, route="/ledger")
     old = application.request()
-    for metric in old.resource_metrics[0].scope_metrics[0].metrics:
-        metric.sum.data_points[0].start_time_unix_nano -= FIVE_HOURS
-        metric.sum.data_points[0].time_unix_nano -= FIVE_HOURS
     application.count(NAME, 1, route="/ledger")
     gateway = start_gateway(["prometheus"], env={"PROMETHEUS_URL": prometheus3.url})
     application.push(gateway.otlp_url)
     eventually(lambda: total(prometheus3), [2.0])
-    httpx.post(
-        f"{gateway.otlp_url}/v1/metrics",
-        content=old.SerializeToString(),
-        headers={"Content-Type": "application/x-protobuf"},
-        trust_env=False,
-    ).raise_for_status()
+    push_at(gateway, old, -5)
     eventually(lambda: history(prometheus3), [2.0])
     assert total(prometheus3) == [2.0]
+
+
+BY_EITHER_WAY = pytest.mark.parametrize(
+    ("backend", "variable", "path"),
+    [
+        ("prometheus", "PROMETHEUS_URL", ""),
+        ("prometheus-remote-write", "PROMETHEUS_REMOTE_WRITE_URL", "/api/v1/write"),
+        ("prometheus-standby", "PROMETHEUS_STANDBY_URL", ""),
+    ],
+)
+
+
+@BY_EITHER_WAY
+@pytest.mark.parametrize("hours", [-30, 30])
+def test_a_clock_that_is_wrong_holds_up_nobody_else(
+    start_gateway: Start,
+    request: pytest.FixtureRequest,
+    backend: str,
+    variable: str,
+    path: str,
+    hours: int,
+) -> None:
+    """What Prometheus cannot take for its time is left out; before it and after it all arrives."""
+    version = "prometheus3" if backend == "prometheus" else "prometheus2"
+    prometheus: Prometheus = request.getfixturevalue(version)
+    application, wrong = Application(), Application("with-a-wrong-clock")
+    wrong.count("cache_hits_total", 1)
+    gateway = start_gateway([backend], env={variable: f"{prometheus.url}{path}"})
+    requests_are_served(application, gateway, 3)
+    push_at(gateway, wrong.request(), hours)
+    requests_are_served(application, gateway, 3)
+    eventually(lambda: total(prometheus), [18.0])
+    eventually(lambda: history(prometheus), [6.0])
+    assert prometheus.query("last_over_time(cache_hits_total[2d] offset -32h)") == []
+    told = httpx.get(f"http://127.0.0.1:{gateway.ports.metrics}/metrics", trust_env=False).text
+    assert re.search(r"^otelcol_processor_filter_datapoints_filtered(_total)?\{.*\} 1$", told, re.M)
+
+
+def test_remote_write_takes_what_is_old_but_not_too_old(
+    start_gateway: Start, prometheus2: Prometheus
+) -> None:
+    """What another collector has kept during an outage of hours finds its place."""
+    application = Application()
+    application.count(NAME, 1, route="/ledger")
+    old = application.request()
+    application.count(NAME, 1, route="/ledger")
+    url = f"{prometheus2.url}/api/v1/write"
+    gateway = start_gateway(["prometheus-remote-write"], env={"PROMETHEUS_REMOTE_WRITE_URL": url})
+    application.push(gateway.otlp_url)
+    eventually(lambda: total(prometheus2), [2.0])
+    push_at(gateway, old, -22)
+    eventually(lambda: [v for _, v in prometheus2.query(f"count_over_time({NAME}[1d])")], [2.0])
 
 
 def test_remote_write_bridges_an_outage(start_gateway: Start, prometheus2: Prometheus) -> None:

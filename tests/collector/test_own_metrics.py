@@ -10,7 +10,7 @@ from otel_accubooks.contract import pipeline
 from otel_accubooks.stack.collector import Collector
 from otel_accubooks.stack.datadog_intake import DatadogIntake
 from otel_accubooks.stack.files import COLLECTOR, GATEWAY
-from otel_accubooks.stack.ports import LOOPBACK, free_port
+from otel_accubooks.stack.ports import free_port
 from tests.collector.waiting import eventually
 
 OWN = COLLECTOR / "options/own-metrics.yaml"
@@ -25,7 +25,7 @@ def test_datadog_gets_what_the_pipelines_alert_asks_for(
             "DD_URL": intake.url,
             "DD_API_KEY": "0" * 32,
             "DD_HOSTNAME": "gateway-host",
-            "GATEWAY_OWN_OTLP": f"{LOOPBACK}:{free_port()}",
+            "GATEWAY_OWN_OTLP_PORT": str(free_port()),
             "GATEWAY_OWN_INTERVAL": "500",
         }
         start_gateway(["datadog"], env=settings, options=[OWN])

@@ -76,9 +76,9 @@ SERVING = (
         r"otelcol-\w+ --config",
         _GATEWAY_PORTS,
         env={
-            "GATEWAY_OTLP_HTTP": "127.0.0.1:{4318}",
-            "GATEWAY_OTLP_GRPC": "127.0.0.1:{4317}",
-            "GATEWAY_STATSD": "127.0.0.1:{8125}",
+            "GATEWAY_OTLP_HTTP_PORT": "{4318}",
+            "GATEWAY_OTLP_GRPC_PORT": "{4317}",
+            "GATEWAY_STATSD_PORT": "{8125}",
             "GATEWAY_HEALTH": "127.0.0.1:{13133}",
             "GATEWAY_METRICS_PORT": "{8888}",
             "PROMETHEUS_SCRAPE_ENDPOINT": "127.0.0.1:{8889}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -58,3 +59,12 @@ def test_a_histogram_grows_by_bucket() -> None:
     known.acknowledge([first], 1.0)
     (grown,) = known.added([later])
     assert (grown.counts, grown.total) == ([0, 3, 1], 30)
+
+
+def test_growth_never_begins_in_the_future() -> None:
+    """Also after the clock was set back behind the last acknowledgement."""
+    known = Acknowledged()
+    known.acknowledge(hits(3), time.time() + 3600)
+    (point,) = known.added(hits(5))
+    assert point.value == 2
+    assert point.start <= time.time()

@@ -72,3 +72,13 @@ def test_what_an_older_service_did_before_is_not_of_the_window() -> None:
     rate = m.HTTP_ERROR_RATE_PERCENT
     assert value(windows, rate, totals(s200=50, s500=50), 10_000) == 0
     assert value(windows, rate, totals(s200=149, s500=51), 10_100) == 1
+
+
+def test_a_clock_that_is_set_back_begins_the_window_anew() -> None:
+    """What was before it is of a time that is not known; the share is of what came since."""
+    windows = Windows()
+    rate = m.HTTP_ERROR_RATE_PERCENT
+    value(windows, rate, totals(s200=50, s500=50), 20_000)
+    assert value(windows, rate, totals(s200=50, s500=50), 10_000) == 0
+    assert value(windows, rate, totals(s200=140, s500=60), 10_100) == 10
+    assert value(windows, rate, totals(s200=240, s500=60), 10_401) == 0

@@ -29,6 +29,23 @@ def test_a_failure_is_said_until_it_is_over(status: Status, tmp_path: Path) -> N
     assert read_problem(tmp_path / "status") is None
 
 
+def test_one_outage_is_not_said_each_time(status: Status, tmp_path: Path) -> None:
+    """What differs in its numbers, or comes and goes, was said already; another kind was not."""
+    told = []
+    for reason in ("no answer in 1.2 s", "no answer in 3.4 s", "401", "no answer in 5.6 s", "401"):
+        status.listen()
+        logging.getLogger("x").warning(reason)
+        status.sent(False)
+        told.append(read_problem(tmp_path / "status"))
+    assert len(set(told)) == 2
+    status.sent(True)
+    assert read_problem(tmp_path / "status") is None
+    status.listen()
+    logging.getLogger("x").warning("no answer in 7.8 s")
+    status.sent(False)
+    assert "no answer in 7.8 s" in (read_problem(tmp_path / "status") or "")
+
+
 def test_a_successor_ends_what_its_predecessor_said(status: Status, tmp_path: Path) -> None:
     """It stands while the successor has not sent anything, and is over once it has."""
     status.sent(False)

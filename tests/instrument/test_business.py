@@ -57,6 +57,27 @@ def test_a_class_of_statuses_counts_each_of_them(plain):
     assert plain.counts() == {("PRO",): 2}
 
 
+def test_an_object_that_raises_names_nobody(shop):
+    """As a row that is detached from its database session does: the answer goes out as it is."""
+
+    class DetachedError(Exception):
+        pass
+
+    class Row:
+        @property
+        def id(self):
+            raise DetachedError
+
+    @shop.app.get("/")
+    def view():
+        flask.g.user = Row()
+        return "books"
+
+    client = shop.under('[user]\nid = "g.user.id"\n')
+    assert client.get("/").text == "books"
+    assert shop.present() == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("source", "sent"),
     [

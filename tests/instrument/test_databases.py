@@ -117,7 +117,7 @@ def test_a_string_is_read_once_and_what_cannot_be_read_is_told_once(asked, caplo
             raise OSError("no such thing")
         return None
 
-    strings = Strings(reader, OSError)
+    strings = Strings(reader)
     for given in ("good", "good", "bad", "bad"):
         strings.used(given)
     assert read == ["good", "bad", "bad"]

@@ -97,6 +97,28 @@ GAUGES = (
 )
 
 
+@pytest.mark.parametrize("by", ["", "conn="])
+def test_a_connection_may_be_given_back_by_name(run, by):
+    """The argument is the pool's own, however it is passed."""
+    outcome = run(
+        f"""
+        with ConnectionPool(dsn, min_size=1, max_size=2) as pool:
+            for _ in range(3):
+                pool.putconn({by}pool.getconn())
+            said["inside"] = recorded()
+        async def work():
+            async with AsyncConnectionPool(dsn, min_size=1, max_size=2) as pool:
+                await pool.putconn({by}await pool.getconn())
+                said["async"] = recorded()
+        asyncio.run(work())
+        """
+    )
+    for seen in ("inside", "async"):
+        inside = {(name, *labels): value for name, labels, value in outcome.said[seen]}
+        assert inside[DB_ACTIVE_CONNECTIONS.name, NAME] == 0
+    assert outcome.of(DB_CONNECTION_WAIT_TIME_MS) == {NAME: 4}
+
+
 def test_checkouts_of_many_threads_are_counted_and_all_come_back(run):
     """Threads wait for each other's connections: each checkout is one, and nothing stays out."""
     outcome = run(

@@ -24,7 +24,7 @@ from otel_accubooks.instrument.rules import (
     Source,
     User,
 )
-from otel_accubooks.instrument.rules_check import check_rules, read_rules
+from otel_accubooks.instrument.rules_check import _KEYS, check_rules, read_rules
 
 EVERYTHING = """
 [user]
@@ -245,7 +245,7 @@ def test_a_wrong_counter_is_answered_with_the_nearest():
         ('id = "session.user_id"', "", 2, "id is missing, expected a source (session.x"),
         ('"session.user_id"', '"session"', 3, 'id is "session", expected a source'),
         ('route = "/logout"', 'path = "/logout"', 5, '"path" is no key of logout, expected'),
-        ("[user]\n", "[user]]\n", 2, "expected TOML"),
+        ("[user]\n", "[user]]\n", "2:7", "expected TOML"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_with_its_line(right, wrong, line, message):
@@ -288,6 +288,76 @@ def test_a_file_that_is_not_there_is_a_rules_error(tmp_path: Path):
     """The path and the system's reason are told."""
     with pytest.raises(RulesError, match=r"rules\.toml: cannot be read: No such file"):
         read_rules(tmp_path / "rules.toml")
+
+
+RIGHT = {
+    "user": {"id": '"g.id"', "tier": '"g.tier"', "logout": '{ method = "POST", route = "/x" }'},
+    "request": {
+        "method": '"POST"', "route": '"/x"', "status": "201", "count": '"scenarios_created_total"',
+        "labels": '{ tier = "g.tier" }',
+    },
+    "job": {
+        "function": '"a.b"', "outcome": '"success"', "count": '"scenarios_created_total"',
+        "labels": '{ tier = "args.0" }',
+    },
+    "exception": {
+        "class": '"a.B"', "count": '"calculation_errors_total"', "labels": '{ kind = {value = "x"} }',
+    },
+    "log": {
+        "logger": '"a"', "level": '"ERROR"', "count": '"calculation_errors_total"',
+        "labels": '{ kind = {value = "x"} }',
+    },
+    "lookup": {
+        "gauge": '"users_by_tier"', "sql": '"SELECT 1"', "every": '"60s"', "database": '"URL"',
+    },
+}  # fmt: skip
+OTHER = {"gauge": '"nps_score"', "redis": '["GET", "x"]', "redis_url": '"URL"'}
+WRONG = (
+    "true",
+    "-7",
+    "1.5",
+    "inf",
+    "1979-05-27",
+    "[]",
+    "[1]",
+    "{}",
+    "{ x = 1 }",
+    '""',
+    '"\\u0000"',
+)
+
+
+def file_of(kind: str, keys: dict[str, str]) -> str:
+    head = "[user]" if kind == "user" else f"[[{kind}]]"
+    return "\n".join([head, *(f"{key} = {value}" for key, value in keys.items())])
+
+
+TABLES = [*RIGHT.items(), ("lookup", OTHER)]
+KEYS = [(kind, keys, key) for kind, keys in TABLES for key in keys]
+
+
+def test_every_key_is_given_wrong_ones_below():
+    """A key that is added to the schema and not here fails."""
+    assert {(kind, key) for kind, _, key in KEYS} == {
+        (kind, key) for kind, keys in _KEYS.items() for key in keys
+    }
+    for kind, keys in TABLES:
+        assert check_rules("rules.toml", file_of(kind, keys)) != Rules()
+
+
+@pytest.mark.parametrize("value", WRONG)
+@pytest.mark.parametrize(("kind", "keys", "key"), KEYS, ids=lambda one: str(one)[:9])
+def test_a_wrong_type_is_told_at_its_key(kind, keys, key, value):
+    """Whichever type it has: nothing of the file is applied, and the line is the key's, as one."""
+    if (key, value) in {("logger", '"\\u0000"')}:
+        return  # a name like any other
+    text = file_of(kind, {**keys, key: value})
+    told = refusal(text).splitlines()
+    inner = {"{}": 2, "{ x = 1 }": 3}  # logout has keys of its own
+    assert len(told) == (inner.get(value, 1) if key == "logout" else 1)
+    for line in told:
+        assert line.startswith(f"rules.toml:{list(keys).index(key) + 2}: ")
+        assert ", expected " in line
 
 
 NAMES = st.sampled_from(

@@ -7,7 +7,7 @@ from psycopg import sql as psycopg_sql
 from psycopg2.sql import SQL, Composed, Identifier, Literal, Placeholder
 
 from otel_accubooks.contract.metrics import SQL_VERBS
-from otel_accubooks.instrument.sql import SCANNED_CHARACTERS, text_of, verb
+from otel_accubooks.instrument.sql import SCANNED_CHARACTERS, text_of, verb, without_values
 
 PLAIN = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CALL", "EXPLAIN", "VALUES", "OTHER"]
 noise = st.lists(
@@ -124,3 +124,28 @@ def test_only_the_beginning_is_scanned():
     assert verb(rows + ") DELETE FROM t") == "OTHER"
     assert verb("-" * SCANNED_CHARACTERS + "\nSELECT 1") == "OTHER"
     assert verb("SELECT " + "x" * 10_000_000) == "SELECT"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "SELECT * FROM t WHERE a = %s AND b = %(b)s",
+            "SELECT * FROM t WHERE a = %s AND b = %(b)s",
+        ),
+        ("INSERT INTO t2 VALUES ('it''s', 1.5e3, -7)", "INSERT INTO t2 VALUES (?, ?, -?)"),
+        (r"SELECT E'it\'s', $$ x $$, $a$ $$ $a$", "SELECT E?, ?, ?"),
+        ('SELECT "a 1" /* hunter /* 2 */ */ FROM t -- hunter2', 'SELECT "a 1"   FROM t'),
+        ("SELECT 'never closed", "SELECT ?"),
+        ("GET ?", "GET ?"),
+    ],
+)
+def test_a_text_can_be_told_without_its_values(text, expected):
+    """Each literal is a question mark, comments are left out, names and placeholders stay."""
+    assert without_values(text) == expected
+
+
+@given(st.text("'\"$\\E-*/;( a1\n").map(lambda text: text.replace("'", "''")), noise)
+def test_no_literal_is_ever_told(value, before):
+    """Whatever stands in it, and before it."""
+    assert "hunter" not in without_values(f"{before}\nSELECT 'hunter {value}'")

@@ -116,16 +116,18 @@ def test_nothing_of_the_application_is_in_their_way(service: Service) -> None:
             assert httpx.head(f"{service.url}{mount}/api/metrics").status_code == 200
             refused = httpx.post(f"{service.url}{mount}/api/metrics")
             assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
-            assert httpx.post(service.url + mount + ERRORS, json={}).status_code == 404
-        assert counted(service) == 0
+            off = httpx.post(service.url + mount + ERRORS, json={})
+            unknown = httpx.post(f"{service.url}{mount}/api/test/trigger-nothing", json={})
+            assert (off.status_code, off.text) == (unknown.status_code, unknown.text)
+        assert counted(service) == 6
         for path in ("/api/monitoring/health", "/api/metrics"):
             assert service.get(f"/own{path}").text == "their own"
         assert httpx.post(f"{service.url}/own{ERRORS}").text == "their own"
-        assert service.get("/own/api/monitoring/summary").json()["api"]["total_requests"] == 3
+        assert service.get("/own/api/monitoring/summary").json()["api"]["total_requests"] == 9
         assert service.get("/api/monitoring").status_code == 401
         assert service.get("/shielded/x").status_code == 403
         assert service.get("/special/x").status_code == 404
-    assert service.requests() == 6
+    assert service.requests() == 12
 
 
 def test_whichever_worker_answers_says_the_same(service: Service) -> None:

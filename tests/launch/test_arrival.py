@@ -105,5 +105,5 @@ def test_before_there_is_a_folder_it_waits(
     assert said(caplog) == []
     folder.mkdir()
     for end in ends:
-        end()
+        end(1.0)
     assert said(caplog) == ["otel-accubooks: text"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_accubooks.monitoring import drill, service
+from otel_accubooks.monitoring import drill, limit, service
 from otel_accubooks.recorder import fork
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.recorder import Recorder
@@ -14,7 +14,7 @@ from otel_accubooks.recorder.recorder import Recorder
 def of_this_process(monkeypatch: pytest.MonkeyPatch, made: Recorder) -> Recorder:
     """Puts `made` in the place of this process's recorder, for the endpoints."""
     fork.generation[0] = 0
-    for module in (service, drill):
+    for module in (service, drill, limit):
         monkeypatch.setattr(module, "recorder", made)
     return made
 

@@ -75,12 +75,13 @@ def test_all_but_health_want_the_token(guarded: Front) -> None:
 
 
 def test_the_drill_is_not_there_until_it_is_switched_on(front: Front, guarded: Front) -> None:
-    """404 for whoever asks, with whatever; switched on, 401 without the token, 405 for a GET."""
+    """404 for whoever asks, with whatever; then 401 without the token, 405 for a GET with it."""
     path = "/api/test/trigger-errors"
     for method in ("GET", "POST"):
         assert ask(front, path, method, authorization="Bearer old").status == 404
     assert ask(guarded, path, "POST").status == 401
-    assert ask(guarded, path, "GET").headers["Allow"] == "POST"
+    assert ask(guarded, path, "GET").status == 401
+    assert ask(guarded, path, "GET", authorization="Bearer new").headers["Allow"] == "POST"
 
 
 def test_unhealthy_is_503(front: Front, recorder: Recorder) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tempfile
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +18,12 @@ from otel_accubooks.contract import metrics as m
 from otel_accubooks.recorder import layout
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.folding import Folding
+from otel_accubooks.recorder.header import Header, publish
 from otel_accubooks.recorder.reader import SegmentReader
 from otel_accubooks.recorder.recorder import Recorder
+from otel_accubooks.recorder.root import Root
 from otel_accubooks.recorder.segment import SegmentError
+from otel_accubooks.recorder.service import ServiceReader
 from otel_accubooks.recorder.totals import Totals
 from tests.recorder.processes import Worker, read, record_and_die
 
@@ -118,7 +123,51 @@ def test_a_damaged_base_is_put_aside(folder: StateFolder) -> None:
     assert "what was counted before is not read, and kept: base starts with" in told[0]
 
 
-def test_a_file_that_is_cut_off_kills_no_reader(folder: StateFolder) -> None:
+@pytest.mark.parametrize("left", [0, 100, layout.HEADER_BYTES + 4])
+def test_a_base_that_is_cut_off_is_put_aside(folder: StateFolder, left: int) -> None:
+    """Also under those who hold it: they say so, read on, and count what comes."""
+    record_and_die(folder, hits)
+    told: list[str] = []
+    folding, beside = Folding(folder, told.append), ServiceReader(folder)
+    folding.fold()
+    beside.read()
+    os.truncate(folder.base, left)
+    record_and_die(folder, hits)
+    for _ in range(2):
+        assert [point.value for point in beside.read().of(HITS)] == [3]
+        folding.fold()
+        assert [point.value for point in folding.reader.read().of(HITS)] == [3]
+    assert (folder.path / "base.damaged").stat().st_size == left
+    assert len(told) == 1
+    assert "what was counted before is not read, and kept: base was cut off at" in told[0]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [[1e9, 2.0**63], [1e9, 2.0**53 + 2], [-1.0, 3.0], [1e11, 3.0], [1e9, -1.0], [1e9, math.nan]],
+)
+def test_numbers_that_nobody_counted_are_left_out(folder: StateFolder, row: list[float]) -> None:
+    """What no count and no time can be could not be sent, nor what else there is beside it."""
+    record_and_die(folder, hits)
+    header = Header(1, 0, Root(1, 0, 0.0), 2000, (0, 0))
+    key = layout.make_key(HITS.name, ())
+    packed = array("d", row).tobytes() + key
+    size = layout.record_bytes(len(row), key)
+    content = bytearray(layout.HEADER_BYTES)
+    header.write(content)
+    publish(memoryview(content).cast("Q"), layout.HEADER_BYTES + size)
+    content += (layout.HEAD.pack(size, layout.COUNTER, len(row), len(key)) + packed).ljust(
+        size, b"\0"
+    )
+    (folder.path / "segment-1-odd").write_bytes(content)
+    folding = Folding(folder)
+    assert [point.value for point in folding.reader.read().of(HITS)] == [3]
+    folding.fold()
+    assert read(folder, HITS) == {(): 3}
+
+
+@pytest.mark.parametrize("left", [0, 100])
+def test_a_file_that_is_cut_off_kills_no_reader(folder: StateFolder, left: int) -> None:
     """Touching what is not there any more would be SIGBUS: it is looked at before it is read."""
     worker = Worker(folder)
     try:
@@ -128,10 +177,10 @@ def test_a_file_that_is_cut_off_kills_no_reader(folder: StateFolder) -> None:
         folding = Folding(folder, told.append)
         folding.reader.read()
         (living,) = [n for n in folder.segments() if f"-{worker.pid}-" in n]
-        os.truncate(folder.path / living, 100)
+        os.truncate(folder.path / living, left)
         folding.fold()
         folding.reader.read()
-        assert "was cut off at 100 of" in told[0]
+        assert f"was cut off at {left} bytes" in told[0]
         assert read(folder, HITS) == {(): 3}
     finally:
         worker.kill()

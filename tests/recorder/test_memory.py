@@ -143,3 +143,20 @@ def test_who_joins_late_is_called_back(refused: StateFolder) -> None:
     assert told == [os.getpid()]
     recorder.on_memory(lambda: told.append(0))
     assert told == [os.getpid(), 0]
+
+
+def test_where_address_space_is_scarce_it_is_smaller(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process at its limit counts on in what it can have."""
+
+    def scarce(size: int) -> bytearray:
+        if size > 2**20:
+            raise MemoryError
+        return bytearray(size)
+
+    monkeypatch.setattr("otel_accubooks.recorder.segment.bytearray", scarce, raising=False)
+    fork.generation[0] = 0
+    recorder.counter(HITS).labels().add(2)
+    assert recorder.memory is not None
+    assert len(recorder.memory.memory) == 2**20

@@ -122,6 +122,16 @@ def test_silence_ends_a_session_at_its_last_request(two: tuple[Worker, Worker]) 
     assert (service.over(101), service.open(101)) == ([50], 1)
 
 
+def test_a_clock_that_is_set_back_makes_no_negative_session(two: tuple[Worker, Worker]) -> None:
+    """A visit that goes on before it began is another one."""
+    a, b = two
+    a.seen(ANN, 500, 510, 200, 205)
+    service = Service(a, b)
+    assert all(length >= 0 for length in service.over(2000))
+    service.count(2000)
+    assert service.counted() == (2, 15)
+
+
 def test_a_logout_after_long_silence_is_no_session(two: tuple[Worker, Worker]) -> None:
     """What it would have ended was over; the same of a second click on it."""
     a, b = two

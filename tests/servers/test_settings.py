@@ -56,7 +56,15 @@ def test_every_setting_has_a_variable_and_help(one: object) -> None:
         ('[servers]\nmailbox = "http://a"', "expected imaps:// or imap://"),
         ('[servers]\nprometeus = "http://a"', "unknown prometeus in [servers]; known are service"),
         ('servers = "http://a"', "expected a table, [servers]"),
-        ("[servers", "alerting.toml: "),
+        ("[servers", "alerting.toml:1: "),
+        (
+            '\n[servers]\nstandby = "http://[::1"',
+            "alerting.toml:3: servers.standby is 'http://[::1': ",
+        ),
+        ('[servers]\nstandby = "http://"', "expected an address such as http://host:9090"),
+        ('[servers]\nstandby = "http://h:99999"', "expected an address such as http://host:9090"),
+        ('[servers]\nstandby = "http://a b"', "expected an address such as http://host:9090"),
+        ('[servers]\nstandby = "ftp://me:sesame@h"', "servers.standby is 'h': expected http:"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_said_in_one_line(

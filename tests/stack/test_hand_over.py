@@ -20,17 +20,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("addresses")
 
 
-TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1)
+WORD = st.text(
+    st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="@<>,#"),
+    min_size=1,
+)
 
 
 @given(
     to=st.builds(
         Addresses,
-        email=st.lists(TEXT, min_size=1).map(tuple),
-        escalation_email=st.lists(TEXT, min_size=1).map(tuple),
-        application=TEXT,
-        runbooks=TEXT,
-        slack_channel=TEXT,
+        email=st.lists(WORD.map("{}@books".format), min_size=1).map(tuple),
+        escalation_email=st.lists(WORD.map("{}@books".format), min_size=1).map(tuple),
+        application=WORD.map("https://books/{}".format),
+        runbooks=WORD.map("https://books/{}".format),
+        slack_channel=WORD.map("#{}".format),
+        phone_service=TEXT,
         smtp_tls=st.booleans(),
         phone=st.sampled_from(["pagerduty", "opsgenie"]),
     )

@@ -113,3 +113,46 @@ def test_a_panel_links_to_the_runbook_of_its_limit() -> None:
     """The limit of one second is HighLatency's."""
     page = json.dumps(json.loads(ask(client(), "/operations")))
     assert "https://r.example/HighLatency.md" in page
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8050", 200),
+        ("localhost:8050", 200),
+        ("[::1]:8050", 200),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example:8050", 403),
+        ("localhost@evil.example", 403),
+        ("", 403),
+    ],
+)
+def test_another_sites_name_does_not_lead_to_this_machine(host: str, status: int) -> None:
+    """A browser that was told so would hand what it reads here to that site (DNS rebinding)."""
+    server = application(f"http://127.0.0.1:{free_port()}", runbooks="", local=True)
+    for path in ("/", "/_dash-layout", "/assets/viewer.css"):
+        assert server.test_client().get(path, headers={"Host": host}).status_code == status
+
+
+def test_no_question_of_the_browsers_own_is_asked() -> None:
+    """What is sent as a query, an address or a service goes nowhere; what is unknown is refused."""
+    viewer = client()
+    for path in ("/api/v1/query?query=up", "/_dash-x", "/http://127.0.0.1:9090/", "/../etc/passwd"):
+        assert viewer.get(path).status_code == 404, path
+    body = {
+        "output": "secret.children",
+        "outputs": {"id": "secret", "property": "children"},
+        "inputs": [{"id": "secret", "property": "value", "value": "up"}],
+        "changedPropIds": ["secret.value"],
+    }
+    answer = viewer.post("/_dash-update-component", json=body)
+    assert answer.status_code >= 400
+    assert "Traceback" not in answer.text
+
+
+def test_nothing_that_was_shown_is_kept() -> None:
+    """Pages and answers are not stored by a browser or a proxy; scripts may be."""
+    viewer = client()
+    for path in ("/", "/operations", "/_dash-layout", "/admin"):
+        assert viewer.get(path).headers["Cache-Control"] == "no-store"
+    assert viewer.get("/").headers["Referrer-Policy"] == "no-referrer"

@@ -1,0 +1,52 @@
+"""The last descriptors are the application's."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_accubooks.contract import metrics as m
+from otel_accubooks.recorder import fork
+from otel_accubooks.recorder.files import SPARE_DESCRIPTORS, check_descriptors
+from otel_accubooks.recorder.folder import StateFolder
+from otel_accubooks.recorder.recorder import Recorder
+
+pytestmark = pytest.mark.usefixtures("bound")
+
+
+@pytest.fixture
+def scarce() -> Iterator[None]:
+    """This process may open no more than what is spared."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + SPARE_DESCRIPTORS, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("scarce")
+def test_few_are_left_to_the_application(tmp_path: Path) -> None:
+    """What is counted stays in memory, and nothing is opened for it."""
+    fork.generation[0] = 0
+    recorder = Recorder(StateFolder(tmp_path / "services" / "one"))
+    before = os.listdir("/dev/fd")
+    recorder.counter(m.CACHE_HITS_TOTAL).labels().add(5)
+    assert recorder.segment is None
+    assert recorder.memory is not None
+    assert len(os.listdir("/dev/fd")) == len(before)
+    with pytest.raises(OSError, match="Too many open files"):
+        check_descriptors()
+
+
+def test_where_there_are_enough_all_is_shared(tmp_path: Path) -> None:
+    """As ever."""
+    check_descriptors()
+    fork.generation[0] = 0
+    recorder = Recorder(StateFolder(tmp_path / "services" / "one"))
+    recorder.counter(m.CACHE_HITS_TOTAL).labels().add(5)
+    assert recorder.segment is not None
