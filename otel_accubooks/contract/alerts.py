@@ -130,6 +130,7 @@ ALERTS: tuple[Alert, ...] = (
             *_above(_grows(p.ENQUEUE_FAILED), 0),
             *_above(_grows(p.RECEIVER_REFUSED), 0),
             *_above(_grows(p.PROCESSOR_REFUSED), 0),
+            *_above(Growth((p.OUT_OF_TIME,), 5 * MINUTE), 0),
             *_above(
                 Quotient(
                     Last(_of(p.QUEUE_SIZE), by=(INSTANCE, "exporter")),

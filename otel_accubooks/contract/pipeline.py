@@ -8,6 +8,7 @@ with or without `_total`, as the collector's version has it.
 from __future__ import annotations
 
 from otel_accubooks.contract.metric import Label, Metric
+from otel_accubooks.contract.query import Series, Where
 
 _EXPORTER = (Label("exporter"),)
 
@@ -29,6 +30,12 @@ RECEIVER_REFUSED = _counter(
 PROCESSOR_REFUSED = _counter(
     "otelcol_processor_refused_metric_points", "Points refused for lack of memory", "processor"
 )
+LEFT_OUT = _counter(
+    "otelcol_processor_filter_datapoints_filtered", "Points of a time that the backend cannot take",
+    "filter",
+)  # fmt: skip
+# Other filters leave out what nobody wants.
+OUT_OF_TIME = Series(LEFT_OUT.name, (Where("filter", "filter/time-", prefix=True),))
 QUEUE_SIZE = Metric(
     "otelcol_exporter_queue_size", "pipeline", "gauge", "1", "What waits to be sent",
     _EXPORTER, hosts="by host",

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from otel_accubooks.export.resource import INSTANCE_ID, instance_id
+from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.polling import threads_run
 from otel_accubooks.launch.arrival import say_once, watch
 from otel_accubooks.launch.masked_spans import masked
@@ -38,9 +39,12 @@ class SpanBatches(SpanProcessor):
         )
 
     def on_end(self, span: ReadableSpan) -> None:
-        batches = self._batches.get()
-        if batches is not None:
-            batches.on_end(span)
+        try:
+            batches = self._batches.get()
+            if batches is not None:
+                batches.on_end(span)
+        except Exception:
+            failed("handing on a span")
 
     def shutdown(self) -> None:
         _end(self._batches.known())
@@ -60,9 +64,12 @@ class LogBatches(LogRecordProcessor):
         )
 
     def on_emit(self, log_record: Any) -> None:
-        batches = self._batches.get()
-        if batches is not None:
-            batches.on_emit(log_record)
+        try:
+            batches = self._batches.get()
+            if batches is not None:
+                batches.on_emit(log_record)
+        except Exception:
+            failed("handing on a log record")
 
     def shutdown(self) -> None:
         _end(self._batches.known())

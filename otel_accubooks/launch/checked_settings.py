@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from otel_accubooks.contract.endpoints import DEFAULT_PREFIX
 from otel_accubooks.export.settings import DEFAULT_INTERVAL_MS, interval_seconds, users_redis
 from otel_accubooks.instrument.redis_place import DEFAULT_BUDGET_BYTES, EXPECTED, read_place
 from otel_accubooks.launch import environment_variables as ours
+from otel_accubooks.launch.start import left_out
 from otel_accubooks.recorder.recorder import DEFAULT_SERIES_LIMIT
 
 MOST_SERIES = 1_000_000
@@ -70,16 +71,34 @@ def faults(env: Mapping[str, str]) -> Iterator[Fault]:
 
 
 def unknown(env: Mapping[str, str]) -> Iterator[str]:
-    """One line for each variable of ours that there is none of."""
+    """One line for each variable of ours, and each instrumentation of ours, that there is none of."""
     known = [name for name in vars(ours) if name.startswith("OTEL_")]
     others = {f"OTEL_ACCUBOOKS_{name}" for name in _NO_SETTINGS}
     for name in sorted(env):
         if name.startswith("OTEL_ACCUBOOKS_") and name not in others.union(known):
-            from difflib import get_close_matches
-
-            like = get_close_matches(name, known, 1, 0.6)
-            meant = f"; {like[0]} is meant, probably" if like else ""
+            like = _like(name, known)
+            meant = f"; {like} is meant, probably" if like else ""
             yield f"{_plain(name)} is set, which nobody reads, expected a name from docs/settings.md{meant}"
+    if off := left_out(env):
+        yield from _misspelt(off)
+
+
+def _misspelt(names: Iterable[str]) -> Iterator[str]:
+    from otel_accubooks.launch.instrumentors import INSTRUMENTORS
+
+    for name in sorted(names):
+        # What is like none of ours is another's: upstream has some eighty.
+        if name not in INSTRUMENTORS and (like := _like(name.lower(), [*INSTRUMENTORS])):
+            yield (
+                f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names {_repr(_plain(name))}, expected one of "
+                f"{', '.join(INSTRUMENTORS)}; {like} stays on"
+            )
+
+
+def _like(name: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, known, 1, 0.75)), "")
 
 
 def _sent(env: Mapping[str, str], signal: str) -> bool:

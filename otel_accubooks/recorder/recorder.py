@@ -14,6 +14,7 @@ from otel_accubooks.recorder import layout, said
 from otel_accubooks.recorder.family import Family
 from otel_accubooks.recorder.files import check_descriptors
 from otel_accubooks.recorder.folder import FolderError, StateFolder
+from otel_accubooks.recorder.foreign import is_foreign
 from otel_accubooks.recorder.fork import generation
 from otel_accubooks.recorder.header import Header
 from otel_accubooks.recorder.root import Root, process_ticks
@@ -180,14 +181,20 @@ class Recorder:
             return self.memory
 
     def _call(self, callbacks: list[Callable[[], None]]) -> None:
+        struck: Exception | None = None
         for callback in callbacks:
             try:
                 callback()
             except Exception as error:
+                if is_foreign(error):
+                    struck = error  # after the others have begun
+                    continue
                 self._warn(
                     f"not all of it could be started, the application is not affected: {error!r}"
                 )
                 self._tell()
+        if struck is not None:
+            raise struck
 
     def _open(self) -> None:
         inherited = self.segment

@@ -22,7 +22,14 @@ _REQUESTS = Series(m.HTTP_REQUESTS_TOTAL.name)
 _FAILED = Series(m.HTTP_REQUESTS_TOTAL.name, (Where("status_code", "5", prefix=True),))
 # The collector's own name, of points that were taken in and then went wrong; no alert asks for it.
 _RECEIVER_FAILED = "otelcol_receiver_failed_metric_points"
-_LOST = (p.SEND_FAILED, p.ENQUEUE_FAILED, p.RECEIVER_REFUSED, p.PROCESSOR_REFUSED)
+_LOST = (
+    *(
+        (Series(metric.name), metric.description)
+        for metric in (p.SEND_FAILED, p.ENQUEUE_FAILED, p.RECEIVER_REFUSED, p.PROCESSOR_REFUSED)
+    ),
+    (p.OUT_OF_TIME, p.LEFT_OUT.description),
+    (Series(_RECEIVER_FAILED), "Points that were taken and then failed"),
+)
 # Of collector/prometheus/prometheus.yml; what else a Prometheus scrapes is not ours to judge.
 _SCRAPED = (APPLICATION_JOB, HEALTH_JOB, "otel-gateway", "otel-gateway-export", "alertmanager")
 _ALSO = (
@@ -106,20 +113,17 @@ def _gateways(window: Window) -> Iterator[Finding]:
         when = ", ".join(moment(at) for at in restarts[:5])
         said = f"was restarted {often(len(restarts))}: {when}" if restarts else "was not restarted"
         yield judged(failed=len(restarts) > window.limits.restarts, said=f"{who} {said}")
-    for name, description in (
-        *((metric.name, metric.description) for metric in _LOST),
-        (_RECEIVER_FAILED, "Points that were taken and then failed"),
-    ):
-        lost = _lost(window, name)
-        said = f"{description} ({name}): {number(lost)}"
+    for series, description in _LOST:
+        lost = _lost(window, series)
+        said = f"{description} ({series.metric}): {number(lost)}"
         yield judged(failed=lost > window.limits.lost_points, said=said)
 
 
-def _lost(window: Window, name: str) -> float:
-    if name in p.PIPELINE:
-        return sum(one.value for one in grown(window, Series(name)))
+def _lost(window: Window, series: Series) -> float:
+    if series.metric in p.PIPELINE:
+        return sum(one.value for one in grown(window, series))
     span = f"{round(window.seconds * 1000)}ms"
-    either = f'{{__name__=~"{name}(_total)?"}}'
+    either = f'{{__name__=~"{series.metric}(_total)?"}}'
     return sum(one.value for one in window.at_end(f"sum(increase({either}[{span}]))"))
 
 

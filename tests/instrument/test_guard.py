@@ -51,6 +51,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         *(RuntimeError("r"), MemoryError(), OSError(28, "full"), KeyError("k"), TypeError("t")),
         *(RecursionError(), AssertionError(), ImportError("i"), NameError("n"), BufferError("b")),
         *(StopIteration(), ConnectionResetError(104, "reset"), UserWarning("w"), LedgerError("l")),
+        OSError(110, "of a file system"),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from otel_accubooks.instrument import guard
 from otel_accubooks.launch import arrival, process_end
-from otel_accubooks.launch.batches import SpanBatches
+from otel_accubooks.launch.batches import LogBatches, SpanBatches
 
 
 class Names(SpanExporter):
@@ -74,3 +76,16 @@ def test_an_exporter_that_cannot_be_made_raises_nothing(caplog: pytest.LogCaptur
     assert [record.getMessage() for record in caplog.records] == [
         "otel-accubooks: spans are not sent: no such certificate"
     ]
+
+
+@pytest.mark.parametrize(("batches", "signal"), [(SpanBatches, "on_end"), (LogBatches, "on_emit")])
+def test_what_fails_at_the_end_of_a_span_stays_here(
+    batches: Any, signal: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would catch it between us and the application."""
+    monkeypatch.setattr(guard, "_told", set())
+    made = batches(Names)
+    monkeypatch.setattr(made, "_batches", None)
+    for _ in range(3):
+        getattr(made, signal)(object())
+    assert [record.levelname for record in caplog.records] == ["WARNING"]

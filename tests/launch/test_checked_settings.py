@@ -120,3 +120,33 @@ def test_what_is_right_in_the_attributes_stays() -> None:
     """A part that is none is left out, and the service keeps its name."""
     given = told("OTEL_RESOURCE_ATTRIBUTES", "service.name=a,nonsense,b=c")
     assert [fault.mended for fault in given.faults] == ["service.name=a,b=c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Flask", "flask"),
+        ("psycopg3", "psycopg"),
+        ("flask-caching", "flask_caching"),
+        ("sqlalchmy", "sqlalchemy"),
+    ],
+)
+def test_an_instrumentation_that_is_not_switched_off_is_named(name: str, meant: str) -> None:
+    """The launcher says nothing of a name that nobody has; what was meant stays on."""
+    (line,) = told("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", f"redis, {name},").unknown
+    assert line.startswith(
+        f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names '{name}', expected one of "
+    )
+    assert line.endswith(f"; {meant} stays on")
+
+
+def test_instrumentations_of_others_are_theirs() -> None:
+    """Those of opentelemetry-python-contrib may be named beside ours."""
+    theirs = (
+        "aio-pika aiohttp-client aiohttp-server aiokafka aiopg asgi asyncclick asyncio asyncpg "
+        "boto boto3sqs botocore cassandra click confluent_kafka django elasticsearch falcon "
+        "fastapi grpc_client grpc_server httpx jinja2 kafka logging mysql mysqlclient pika "
+        "pymemcache pymongo pymssql pymysql pyramid remoulade requests sqlite3 starlette "
+        "system_metrics threading tornado tortoiseorm urllib urllib3 wsgi accubooks * "
+    )
+    assert told("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", ",".join(theirs.split())).unknown == ()

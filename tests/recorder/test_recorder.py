@@ -310,3 +310,17 @@ def test_a_signal_handler_may_record(recorder: Recorder) -> None:
     assert set(points.values()) == {1.0}
     assert {str(line) for line in range(1, 40)} <= points.keys()
     assert len(points) > 50
+
+
+def test_a_time_limit_that_strikes_while_it_begins_is_passed_on(recorder: Recorder) -> None:
+    """It is the application's; what else begins at the first record has begun by then."""
+    began = []
+
+    def struck() -> None:
+        raise TimeoutError("a job's")
+
+    recorder.on_open(struck)
+    recorder.on_open(lambda: began.append(True))
+    with pytest.raises(TimeoutError, match="a job's"):
+        recorder.counter(m.CACHE_HITS_TOTAL).labels().add()
+    assert began == [True]
