@@ -303,7 +303,9 @@ def test_a_hook_that_fails_does_not_touch_the_task(app, recorded, monkeypatch, c
         return 3
 
     assert run(add)[0] == 3
-    assert any("recording a task failed" in record.getMessage() for record in caplog.records)
+    assert any(
+        "recording the end of a task failed" in record.getMessage() for record in caplog.records
+    )
 
 
 def test_restoring_puts_everything_back():
