@@ -13,8 +13,12 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.resources import Resource
 
 from otel_accubooks.export.acknowledged import Acknowledged
-from otel_accubooks.export.answer import answering_session
-from otel_accubooks.export.exporters import ExporterError, exporter_names, load_exporter
+from otel_accubooks.export.exporters import (
+    ExporterError,
+    exporter_maker,
+    exporter_names,
+    load_exporter,
+)
 from otel_accubooks.export.points import metrics_data
 from otel_accubooks.export.receiver import ReceiverAdapter, watched_session
 from otel_accubooks.recorder.exemplars import Exemplar
@@ -217,8 +221,7 @@ def _pusher(
     received = folder / f"received-{name}" if folder else None
     if delta and name.startswith("otlp"):
         sent = Acknowledged(folder / f"acknowledged-{name}" if folder else None)
-        given = {"session": answering_session()} if name == "otlp_proto_http" else {}
-        return Pusher(load_exporter(name)(**given), resource, received, sent)
+        return Pusher(exporter_maker(name)(), resource, received, sent)
     if name == "otlp_proto_http":
         session, adapter = watched_session()
         exporter = load_exporter(name)(session=session)

@@ -208,7 +208,7 @@ def _step(value: Any, part: str) -> Any:
         return value.get(part)
     if isinstance(value, (list, tuple)):
         return value[int(part)]
-    return getattr(value, part)
+    return getattr(value, part, None)  # what is not there is usual, and raising is dear
 
 
 def _walk(value: Any, path: tuple[str, ...]) -> Any:
@@ -223,7 +223,7 @@ def _text_of_job(job: Any, source: Source) -> str | None:
     try:
         return text_of(_walk(getattr(job, name), source.path))
     except Exception:
-        pass_on()
+        pass_on(asked=True)
         return None
 
 
@@ -299,7 +299,7 @@ class Request:
             value = self._in_session(source.path) if in_session else self._value(source)
             return text_of(value)
         except Exception:  # also the application's own, of an attribute that cannot be had
-            pass_on()
+            pass_on(asked=True)
             return None
 
     def _value(self, source: Source) -> Any:
@@ -325,11 +325,11 @@ class Request:
 
 
 def _json_answer(response: Any) -> Any:
-    """What a JSON answer says. Raises where it is none, too long, compressed or not made yet."""
+    """What a JSON answer says; {} where it is none, too long, or not made yet."""
     if not response.is_json or not response.is_sequence or response.direct_passthrough:
-        raise ValueError("no JSON answer")
+        return {}
     if sum(map(len, response.response)) > JSON_BYTES:
-        raise ValueError("too long")
+        return {}
     return json.loads(b"".join(response.iter_encoded()))
 
 

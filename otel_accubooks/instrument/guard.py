@@ -20,18 +20,28 @@ def failed(place: str, error: BaseException | None = None) -> None:
     Raises it if it is the application's.
     """
     pass_on(error)
-    say_failed(place, error)
+    _say(place, error)
 
 
-def pass_on(error: BaseException | None = None) -> None:
-    """Raises `error`, by default that of the `except` around the call, if it is the application's."""
+def pass_on(error: BaseException | None = None, *, asked: bool = False) -> None:
+    """Raises `error`, by default that of the `except` around the call, if it is the application's.
+
+    Where an object of the application was `asked` for something, TimeoutError is its answer.
+    """
     error = error or sys.exc_info()[1]
-    if error is not None and is_foreign(error):
+    if error is not None and is_foreign(error, asked=asked):
         raise error
 
 
 def say_failed(place: str, error: BaseException | None = None) -> None:
     """As `failed`, where nothing of the application can strike. Never raises."""
+    try:
+        _say(place, error)
+    except Exception:
+        pass  # a time limit of a handler's own
+
+
+def _say(place: str, error: BaseException | None) -> None:
     try:
         if place not in _told:
             _told.add(place)

@@ -54,6 +54,7 @@ class Polls:
         self.threadless = False
         self._polls: dict[str, Poll] = {}
         self._running_in = 0
+        self._anew_in = 0
         self._look_at = 0.0
 
     def add(
@@ -94,10 +95,12 @@ class Polls:
         if self.threadless:
             return
         self._running_in = os.getpid()
-        for poll in self._polls.values():
-            if poll.lock is not None:
-                poll.lock.forget()  # inherited: the lock itself stays the parent's
-            poll.lock, poll.due = None, 0.0
+        if self._anew_in != os.getpid():
+            self._anew_in = os.getpid()
+            for poll in self._polls.values():
+                if poll.lock is not None:
+                    poll.lock.forget()  # inherited: the lock itself stays the parent's
+                poll.lock, poll.due = None, 0.0
         try:
             "".encode("idna")  # a name look-up imports this: not in a thread, beside a fork
             start_new_thread(self._run, (os.getpid(),))

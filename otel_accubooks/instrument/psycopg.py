@@ -21,7 +21,7 @@ from otel_accubooks.instrument.databases import Strings
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.instrument.psycopg_health import connection_strings
-from otel_accubooks.instrument.queries import query_ended, query_of, remembered
+from otel_accubooks.instrument.queries import LONGEST, query_ended, query_of, remembered
 from otel_accubooks.recorder.process import recorder
 
 Method = Callable[..., Any]
@@ -71,7 +71,7 @@ class _Cursors:
                 raise
             try:
                 query = args[0] if args else kwargs.get("query", "")
-                series = remembered(query) if type(query) is str else None
+                series = remembered(query) if type(query) is str and len(query) <= LONGEST else None
                 if series is not None:
                     series.record_since(began)
                 else:

@@ -21,7 +21,7 @@ from otel_accubooks.instrument.databases import Strings
 from otel_accubooks.instrument.guard import failed
 from otel_accubooks.instrument.patching import Patches
 from otel_accubooks.instrument.psycopg2_health import connection_strings
-from otel_accubooks.instrument.queries import query_ended, query_of, remembered
+from otel_accubooks.instrument.queries import LONGEST, query_ended, query_of, remembered
 from otel_accubooks.recorder.process import recorder
 
 _MADE_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE
@@ -42,7 +42,7 @@ def _measured_execute(losses: Losses) -> Callable[[Method], Method]:
                 losses.noticed_by(self, error)
                 raise
             try:
-                series = remembered(query) if type(query) is str else None
+                series = remembered(query) if type(query) is str and len(query) <= LONGEST else None
                 if series is not None:
                     series.record_since(began)
                 else:

@@ -9,7 +9,7 @@ from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.series import Histogram
 
 REMEMBERED_QUERIES = 1024
-REMEMBERED_CHARACTERS = 4096
+LONGEST = 4096
 
 _durations = recorder.histogram(DB_QUERY_DURATION_MS)
 _by_query: dict[str, Histogram] = {}
@@ -20,7 +20,7 @@ remembered = _by_query.get
 def _series_of(query: object) -> Histogram:
     # Only plain text of moderate length: hashing and keeping 10 MB would cost more than scanning.
     text = query if type(query) is str else text_of(query)
-    if len(text) > REMEMBERED_CHARACTERS:
+    if len(text) > LONGEST:
         return _durations.labels(verb(text))
     series = _by_query.get(text)
     if series is None:

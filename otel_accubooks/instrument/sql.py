@@ -39,6 +39,7 @@ _IN_GROUP = re.compile(
     rf"[^'\"$/()\-]+|--[^\r\n]*|(?P<comment>/\*)|{_QUOTED}|(?P<dollar>{_DOLLAR})|(?P<mark>.)",
     re.DOTALL,
 )
+_FOREIGN = re.compile(r"[\\#]")
 _NUMBER = re.compile(r"\d[\w.]*")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
@@ -101,9 +102,16 @@ def verb(text: str) -> str:
             before = found
 
 
-def without_values(text: str) -> str:
-    """The first SCANNED_CHARACTERS of a SQL text, `?` for each literal, without comments. Never raises."""
+def without_values(text: str, *, postgresql: bool = True) -> str:
+    """The first SCANNED_CHARACTERS of a SQL text, `?` for each literal, without comments. Never raises.
+
+    Elsewhere than in PostgreSQL what stands in `"` is a literal, too, and nothing is shown from a
+    backslash or `#` on: whether they quote, or begin a comment, only that database knows.
+    """
     text = text[:SCANNED_CHARACTERS]
+    literals = "'"
+    if not postgresql:
+        text, literals = _FOREIGN.split(text)[0], "'\""
     pieces: list[str] = []
     at = 0
     while (found := _TOKEN.match(text, at)) is not None:
@@ -117,7 +125,7 @@ def without_values(text: str) -> str:
             kind = "number"
         if kind in ("comment", None):
             piece = " "
-        elif kind in ("dollar", "number") or piece[0] == "'":
+        elif kind in ("dollar", "number") or piece[0] in literals:
             piece = "" if pieces[-1:] == ["?"] else "?"  # 'it''s' is one literal
         if piece:
             pieces.append(piece)

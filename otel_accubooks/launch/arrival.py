@@ -26,7 +26,7 @@ def say_once(name: str, text: str) -> None:
         _later[name] = text
         if len(_later) == 1:
             recorder.on_open(_say_all)
-        at_end(lambda _: _say_all())
+            at_end(lambda _: _say_all())
 
 
 def _say(name: str, text: str) -> None:

@@ -29,18 +29,9 @@ class AccuBooksConfigurator:
 
 def exporters(signal: str) -> list[Callable[[], Any]]:
     """What makes the exporters that the environment names for TRACES or LOGS. Raises ExporterError."""
-    from otel_accubooks.export.exporters import exporter_names, load_exporter
+    from otel_accubooks.export.exporters import exporter_maker, exporter_names
 
-    made: list[Callable[[], Any]] = []
-    for name in exporter_names(os.environ, signal):
-        kind = load_exporter(name, signal.lower())
-        if name == "otlp_proto_http":
-            from otel_accubooks.export.answer import answering_session
-
-            made.append(lambda kind=kind: kind(session=answering_session()))  # type: ignore[misc]
-        else:
-            made.append(kind)
-    return made
+    return [exporter_maker(name, signal.lower()) for name in exporter_names(os.environ, signal)]
 
 
 def _configure_traces(exporters: list[Callable[[], Any]]) -> None:

@@ -18,6 +18,7 @@ from otel_accubooks.instrument.sql import without_values
 
 _ADDRESSES = ("http.target", "http.url", "url.full")
 _STATEMENTS = ("db.statement", "db.query.text")
+_SYSTEMS = ("db.system", "db.system.name")
 _LEFT_OUT = ("url.query", "db.statement.parameters", "exception.message")
 _PARAMETER = "db.query.parameter."
 _STACK = "exception.stacktrace"
@@ -44,7 +45,12 @@ def _without_values(event: Event) -> Event:
 def _masked(attributes: Any) -> Any:
     if not attributes or not any(map(_concerned, attributes)):
         return attributes
-    kept = {key: _value(key, value) for key, value in attributes.items() if not _left_out(key)}
+    postgresql = "postgresql" in map(attributes.get, _SYSTEMS)
+    kept = {
+        key: _value(key, value, postgresql)
+        for key, value in attributes.items()
+        if not _left_out(key)
+    }
     made = BoundedAttributes(attributes=kept, immutable=True)
     made.dropped = getattr(attributes, "dropped", 0)
     return made
@@ -58,11 +64,11 @@ def _left_out(key: str) -> bool:
     return key in _LEFT_OUT or key.startswith(_PARAMETER)
 
 
-def _value(key: str, value: Any) -> Any:
+def _value(key: str, value: Any, postgresql: bool) -> Any:
     if not _concerned(key):
         return value
     # Bytes are what execute_values of psycopg2 sends.
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     if key in _STATEMENTS:
-        return without_values(text)
+        return without_values(text, postgresql=postgresql)
     return "\n".join(_FRAME.findall(text)) if key == _STACK else re.split("[?#]", text)[0]

@@ -27,7 +27,7 @@ _log = getLogger("otel_accubooks")
 
 SECONDS = 0.8
 ALONE_SECONDS = 1.5  # for the counts, where nobody waited before
-IN_VAIN_SECONDS = 0.3  # whoever answers does so sooner
+IN_VAIN = 0.9  # of its time: who took that much was not answered
 LEAST_SECONDS = 0.2
 LATELY_SECONDS = 5.0
 
@@ -40,10 +40,10 @@ _watching = False
 def at_end(flush: Flush) -> None:
     """Calls `flush` when this process ends, but for those that are killed, or end by `os._exit`.
 
-    It is told how many seconds it may take: all together have SECONDS, in equal shares of what is left.
-
     Of the latter, these are noticed: children of multiprocessing, and work horses of RQ and the
     processes of Celery's pool unless their instrumentation is switched off.
+
+    It is told how many seconds it may take: all together have SECONDS, in equal shares of what is left.
     """
     _watch()
     mine = _waiting.setdefault(os.getpid(), [])
@@ -59,13 +59,16 @@ def flush_all(*_: Any, **__: Any) -> None:
     """Does what is to be done at the end of this process, once. Never raises."""
     try:
         waiting = _waiting.pop(os.getpid(), [])
-        began = monotonic()
+        began, in_vain = monotonic(), False
         for sharing, flush in zip(range(len(waiting), 0, -1), waiting, strict=True):
+            now = monotonic()
+            seconds = max(0.0, began + SECONDS - now) / sharing
             try:
-                flush(max(0.0, began + SECONDS - monotonic()) / sharing)
+                flush(seconds)
             except Exception:
                 pass  # who does not get it has been told of already
-        if monotonic() - began > IN_VAIN_SECONDS and recorder.folder is not None:
+            in_vain |= monotonic() - now >= IN_VAIN * seconds
+        if in_vain and recorder.folder is not None:
             replace_file(_waited(recorder.folder), str(began))
     except Exception:
         pass  # who ends next then waits as if nobody had

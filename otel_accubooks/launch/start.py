@@ -132,7 +132,10 @@ def _begin() -> None:
     except Exception:
         _say_failed()
     _ready = True
-    _say_what_is_refused()
+    try:
+        _say_what_is_refused()
+    except Exception:
+        _say_failed()
 
 
 def _say_what_is_refused() -> None:
@@ -183,7 +186,10 @@ def _collect() -> None:
 
 
 def _say_failed() -> None:
-    _log.warning("otel-accubooks: not started; the application is not affected", exc_info=True)
+    try:
+        _log.warning("otel-accubooks: not started; the application is not affected", exc_info=True)
+    except Exception:
+        pass  # a handler of the application's own, that cannot say it
 
 
 def _folder() -> Any:
@@ -226,10 +232,14 @@ def _await_no_log_record() -> None:
 
 
 def _first_record(self: logging.Logger, record: logging.LogRecord) -> None:
+    handlers = _usual
     try:
         if not _begun and record.name.partition(".")[0] != _log.name:
             begin()
+            handlers = (
+                logging.Logger.callHandlers
+            )  # that of the rules, by now: for this record alone,
+            # since whoever else has wrapped this one calls it again
     except Exception:
         _say_failed()
-    handlers = logging.Logger.callHandlers  # that of the rules, by now
     (_usual if handlers is _first_record else handlers)(self, record)

@@ -147,10 +147,10 @@ def _readers() -> list[Any]:
     try:
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-        from otel_accubooks.export.exporters import load_exporter, push_exporter_names
+        from otel_accubooks.export.exporters import exporter_maker, push_exporter_names
 
         names = push_exporter_names(os.environ)
-        exporters = [load_exporter(name)() for name in names]
+        exporters = [exporter_maker(name)() for name in names]
     except Exception as error:
         say_once("meters", f"the application's own metrics are not sent: {error}")
         return []

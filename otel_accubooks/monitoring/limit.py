@@ -28,8 +28,8 @@ class Limit:
 
     def passes(self) -> bool:
         """True where one more is answered now."""
-        now = time.monotonic()
         left, then = _STATE.unpack_from(self._state)
+        now = time.monotonic()  # after whatever another worker wrote
         if not (0 < then <= now and 0 <= left <= AT_ONCE):
             left, then = AT_ONCE, now  # new, damaged, or of before a restart of the machine
         left = min(AT_ONCE, left + (now - then) * PER_SECOND)

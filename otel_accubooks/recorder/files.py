@@ -27,7 +27,12 @@ _UNTRACKED: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) e
 
 def check_descriptors() -> None:
     """Raises OSError (EMFILE) where few are left: the application may need them all."""
-    fd = os.open(os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))  # the lowest that is free
+    try:
+        fd = os.open(
+            os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
+        )  # the lowest that is free
+    except FileNotFoundError:
+        return  # of a root directory without devices
     os.close(fd)
     if hasattr(os, "sysconf") and 0 <= os.sysconf("SC_OPEN_MAX") <= fd + SPARE_DESCRIPTORS:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

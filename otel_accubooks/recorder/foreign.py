@@ -13,11 +13,14 @@ _TIME_LIMITS = {
 }
 
 
-def is_foreign(error: BaseException) -> bool:
-    """True for a time limit, and for whatever else a signal handler raised: it is to be passed on."""
+def is_foreign(error: BaseException, *, asked: bool = False) -> bool:
+    """True for a time limit, and for whatever else a signal handler raised: it is to be passed on.
+
+    `asked` says that code of the application ran, which may wait: its TimeoutError is no limit then.
+    """
     if not isinstance(error, Exception):
         return True
-    if isinstance(error, TimeoutError) and error.errno is None:
+    if not asked and isinstance(error, TimeoutError) and error.errno is None:
         return True  # nothing here waits in a request; a file system that does gives its number
     if any((kind.__module__, kind.__name__) in _TIME_LIMITS for kind in type(error).__mro__):
         return True

@@ -339,8 +339,12 @@ class Recorder:
         # Never under the lock: a handler of the application may record something itself.
         while self._to_tell:
             text = self._to_tell.pop(0)
-            if said.first_to_say(text):  # of all workers of a server
-                _log.warning("otel-accubooks: %s", text)
+            try:
+                if said.first_to_say(text):  # of all workers of a server
+                    _log.warning("otel-accubooks: %s", text)
+            except Exception as error:  # of a handler of the application's own
+                if is_foreign(error):
+                    raise
 
     def _reason(self, error: Exception) -> str:
         where = self.folder.path if self.folder else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from otel_accubooks.recorder.folder import StateFolder
 
 SEGMENT_PREFIX = "segment-"
+_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
 
 class SegmentError(Exception):
@@ -32,7 +34,7 @@ class Segment:
     """Memory with a header, to which records are appended."""
 
     def __init__(self, name: str, folder: StateFolder | None, memory: Any, header: Header) -> None:
-        """`memory` has CAPACITY_BYTES, all of them 0."""
+        """`memory` has CAPACITY_BYTES at most, all of them 0."""
         self.name = name
         self.folder = folder
         self.pid = header.pid
@@ -61,8 +63,9 @@ class Segment:
     def _append(self, kind: int, key: bytes, values: list[float]) -> int:
         size = layout.record_bytes(len(values), key)
         at = self._used
-        if at + size > min(self._capacity, layout.CAPACITY_BYTES):
-            raise SegmentError(f"segment {self.name} is full ({layout.CAPACITY_BYTES} bytes)")
+        room = min(self._capacity, layout.CAPACITY_BYTES)
+        if at + size > room:
+            raise SegmentError(f"segment {self.name} is full ({room} bytes)")
         self._reserve(at + size)
         layout.HEAD.pack_into(self.memory, at, size, kind, len(values), len(key))
         first = (at + layout.HEAD.size) // 8
@@ -88,12 +91,13 @@ class MemorySegment(Segment):
         own[self.name] = self
 
 
-def _memory() -> bytearray:
-    # Memory that was never touched costs nothing, but where address space is scarce.
+def _memory() -> mmap.mmap | bytearray:
+    # Pages that were never touched cost nothing, but where address space is scarce. Of a `bytearray`
+    # that is true only where the C library has never used that place before.
     for size in (layout.CAPACITY_BYTES, layout.CAPACITY_BYTES // 16):
         try:
-            return bytearray(size)
-        except MemoryError:
+            return mmap.mmap(-1, size, flags=_PRIVATE)
+        except OSError:
             pass
     return bytearray(layout.RESERVE_BYTES)
 

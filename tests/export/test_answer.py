@@ -17,14 +17,18 @@ from otel_accubooks.stack.ports import free_port
 
 
 @contextmanager
-def answers(said: bytes, again: bytes = b"") -> Iterator[str]:
-    """A server that answers its one request with `said`, and `again` for ever; yields its address."""
+def answers(said: bytes, again: bytes = b"", asked: list[bytes] | None = None) -> Iterator[str]:
+    """A server that answers its one request with `said`, and `again` for ever; yields its address.
+
+    What it was sent is put into `asked`.
+    """
     ended = threading.Event()
+    heard: list[bytes] = [] if asked is None else asked
 
     def serve(listener: socket.socket) -> None:
         try:
             with listener.accept()[0] as connection:
-                connection.recv(4096)
+                heard.append(connection.recv(4096))
                 connection.sendall(said)
                 while again and not ended.is_set():
                     connection.sendall(again)
@@ -57,6 +61,14 @@ def test_a_receivers_answer_is_passed_on() -> None:
         response = post(url)
     assert response.ok
     assert response.content == b"\x0a\x02\x08\x03"
+
+
+def test_answers_are_asked_for_as_they_are() -> None:
+    """A page that was compressed could not be told from what a receiver says."""
+    asked: list[bytes] = []
+    with answers(OK + b"Content-Length: 0\r\n\r\n", asked=asked) as url:
+        assert post(url).ok
+    assert b"accept-encoding: identity\r\n" in asked[0].lower()
 
 
 def test_html_without_a_page_is_an_answer() -> None:

@@ -29,3 +29,18 @@ def test_in_another_thread_nothing_is_limited() -> None:
 
     with ThreadPoolExecutor(1) as threads:
         assert threads.submit(inside).result() == "done"
+
+
+def test_an_alarm_that_comes_too_late_strikes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the end of what was limited and that of its alarm."""
+    disarm = signal.setitimer
+
+    def late(which: int, seconds: float, *again: float) -> tuple[float, float]:
+        if not seconds:
+            signal.raise_signal(signal.SIGALRM)
+        return disarm(which, seconds, *again)
+
+    with monkeypatch.context() as patched, time_limit(60):
+        patched.setattr(signal, "setitimer", late)
+        passed = True
+    assert passed

@@ -57,16 +57,20 @@ def test_a_class_of_statuses_counts_each_of_them(plain):
     assert plain.counts() == {("PRO",): 2}
 
 
-def test_an_object_that_raises_names_nobody(shop):
-    """As a row that is detached from its database session does: the answer goes out as it is."""
+class DetachedError(Exception):
+    pass
 
-    class DetachedError(Exception):
-        pass
+
+@pytest.mark.parametrize(
+    "error", [DetachedError(), TimeoutError("timed out")], ids=["row", "server"]
+)
+def test_an_object_that_raises_names_nobody(shop, error):
+    """A row that is detached from its database session, or asks a server: the answer goes out as it is."""
 
     class Row:
         @property
         def id(self):
-            raise DetachedError
+            raise error
 
     @shop.app.get("/")
     def view():

@@ -140,3 +140,25 @@ def test_a_handler_of_the_log_that_raises_is_no_fault_of_the_hook() -> None:
         hook(raising(KeyError("k")))
     finally:
         logging.getLogger("otel_accubooks").removeHandler(broken)
+
+
+def test_what_an_object_was_asked_for_may_end_in_a_timeout() -> None:
+    """That is its answer, and no limit of the request: a property may ask a server itself."""
+    guard.pass_on(TimeoutError("timed out"), asked=True)
+    with pytest.raises(JobTimeoutException):
+        guard.pass_on(JobTimeoutException("a job's"), asked=True)
+
+
+def test_saying_never_raises() -> None:
+    """Also where a handler of the log says that its own time is up."""
+
+    class Late(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            raise TimeoutError("timed out")
+
+    late = Late()
+    logging.getLogger("otel_accubooks").addHandler(late)
+    try:
+        guard.say_failed("a poll", KeyError("k"))
+    finally:
+        logging.getLogger("otel_accubooks").removeHandler(late)

@@ -29,6 +29,6 @@ def test_a_text_of_enormous_length_is_not_kept(recorded: object) -> None:
     series = queries._durations.labels("INSERT")
     series._attach(series)
     before = sum(series.kept()[2:])
-    queries.query_ended("INSERT " + "x" * queries.REMEMBERED_CHARACTERS, perf_counter())
+    queries.query_ended("INSERT " + "x" * queries.LONGEST, perf_counter())
     assert not queries._by_query
     assert sum(series.kept()[2:]) == before + 1

@@ -30,3 +30,21 @@ def test_requests_look_after_things_until_there_is_a_thread(
     polls.run_threadless()
     assert not polls.threadless
     assert len(threads) == 1
+
+
+def test_each_is_looked_after_no_more_often_than_it_has_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Trying for a thread again makes nothing due."""
+    done: list[str] = []
+
+    def refused(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(polling, "start_new_thread", refused)
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 0.0)
+    polls = Polls()
+    polls.add_everywhere("looking", lambda: done.append("looked"), 3600.0)
+    for _ in range(3):
+        polls.run_threadless()
+    assert done == ["looked"]

@@ -120,3 +120,25 @@ def test_a_span_that_cannot_be_masked_is_kept_back(
     tracer.start_span("two").end()
     process_end.flush_all()
     assert [span.name for span in kept.spans] == ["two"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        """SELECT * FROM t WHERE n = "hunter2" AND p = 7""",
+        r"""SELECT * FROM t WHERE p = 'it\'s hunter2'""",
+        """SELECT 1 # hunter2""",
+    ],
+)
+def test_a_statement_of_another_database_has_no_values_either(kept: Kept, statement: str) -> None:
+    """MySQL has other quotes and comments than PostgreSQL."""
+    found = exported(kept, {"db.statement": statement, "db.system": "mysql"})["db.statement"]
+    assert found.startswith("SELECT")
+    assert "hunter2" not in found
+
+
+def test_names_in_postgresql_stay(kept: Kept) -> None:
+    """There a double quote is around a name."""
+    statement = """SELECT "n" FROM t WHERE p = E'it\\'s hunter2' AND q = '#'"""
+    found = exported(kept, {"db.statement": statement, "db.system": "postgresql"})["db.statement"]
+    assert found == """SELECT "n" FROM t WHERE p = E? AND q = ?"""

@@ -165,3 +165,36 @@ assert done
 other.join()
 """
     assert "otel_accubooks.launch.recording" in modules(tmp_path, program)
+
+
+def test_a_library_that_watches_the_log_too_is_in_nobodys_way(tmp_path: Path) -> None:
+    """As agents for errors do: who wraps what we wrapped, and is wrapped by the rules, is asked."""
+    program = """
+import logging, sys
+seen, original = [], logging.Logger.callHandlers
+def watched(self, record):
+    seen.append(record.getMessage())
+    return original(self, record)
+logging.Logger.callHandlers = watched
+logger = logging.getLogger("app")
+logger.addHandler(logging.NullHandler())
+logger.propagate = False
+for number in range(3):
+    logger.error("%s", number)
+assert seen[-2:] == ["1", "2"] and len(seen) <= 4, seen
+"""
+    found = modules(tmp_path, program, OTEL_ACCUBOOKS_RULES=str(rules(tmp_path)))
+    assert "otel_accubooks.instrument.business" in found
+
+
+def test_a_log_that_raises_lets_the_application_import(tmp_path: Path) -> None:
+    """A handler of its own may fail; what we have to say of the settings is lost, and nothing else."""
+    program = """
+import logging
+class Broken(logging.Handler):
+    def emit(self, record):
+        raise ConnectionError("the log server is away")
+logging.getLogger().addHandler(Broken())
+import flask
+"""
+    assert "flask" in modules(tmp_path, program, OTEL_ACCUBOOKS_SERIES_LIMITS="1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,3 +80,24 @@ def test_health_is_never_refused(recorder: Recorder) -> None:
     asked = [ask(front, f"{PREFIX}/pool-config").status for _ in range(FLOOD)]
     assert asked.count(429) == FLOOD - AT_ONCE
     assert {ask(front, f"{PREFIX}/health").status for _ in range(FLOOD)} == {200}
+
+
+def test_workers_that_ask_at_once_do_not_refill_it(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker may write between the two looks, at the file and at the clock, of one."""
+    one, other = Limit(tmp_path / "limit"), Limit(tmp_path / "limit")
+    passed(one)
+    read = limit._STATE
+
+    class Interrupted:
+        """A look at the file amid which another worker is answered."""
+
+        def unpack_from(self, state: Any) -> Any:
+            monkeypatch.setattr(limit, "_STATE", read)
+            clock.now += 0.001
+            other.passes()
+            return read.unpack_from(state)
+
+    monkeypatch.setattr(limit, "_STATE", Interrupted())
+    assert not one.passes()

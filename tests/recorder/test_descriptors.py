@@ -50,3 +50,9 @@ def test_where_there_are_enough_all_is_shared(tmp_path: Path) -> None:
     recorder = Recorder(StateFolder(tmp_path / "services" / "one"))
     recorder.counter(m.CACHE_HITS_TOTAL).labels().add(5)
     assert recorder.segment is not None
+
+
+def test_a_root_directory_may_have_no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server in a chroot shares its counts as any other."""
+    monkeypatch.setattr(os, "devnull", "/no/such/device")
+    check_descriptors()

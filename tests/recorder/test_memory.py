@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from otel_accubooks.contract import metrics as m
@@ -150,13 +153,27 @@ def test_where_address_space_is_scarce_it_is_smaller(
 ) -> None:
     """A process at its limit counts on in what it can have."""
 
-    def scarce(size: int) -> bytearray:
-        if size > 2**20:
-            raise MemoryError
-        return bytearray(size)
+    original = mmap.mmap
 
-    monkeypatch.setattr("otel_accubooks.recorder.segment.bytearray", scarce, raising=False)
+    def scarce(fd: int, size: int, **kwargs: Any) -> mmap.mmap:
+        if size > 2**20:
+            raise OSError(errno.ENOMEM, "")
+        return original(fd, size, **kwargs)
+
+    monkeypatch.setattr(mmap, "mmap", scarce)
     fork.generation[0] = 0
     recorder.counter(HITS).labels().add(2)
     assert recorder.memory is not None
     assert len(recorder.memory.memory) == 2**20
+
+
+def test_memory_that_is_not_used_costs_nothing(recorder: Recorder) -> None:
+    """Whatever the process has done before with its memory: what nothing was written to is not resident."""
+    used = bytearray(b"1" * layout.CAPACITY_BYTES)
+    del used
+    before = psutil.Process().memory_info().rss
+    others = [Recorder() for _ in range(20)]
+    for one in others:
+        one.counter(HITS).labels().add()
+    grown = psutil.Process().memory_info().rss - before
+    assert grown < 20 * layout.CAPACITY_BYTES / 4
