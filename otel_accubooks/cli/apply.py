@@ -12,6 +12,7 @@ from otel_accubooks.apply import accounts
 from otel_accubooks.apply.change import Change
 from otel_accubooks.cli.screen import screen, spinner
 from otel_accubooks.servers.api import Api, ApiError
+from otel_accubooks.servers.passwords import without_passwords
 from otel_accubooks.vendors.addresses import Addresses
 
 _DONE = {"create": "created", "update": "updated", "delete": "deleted", "keep": "as they should be"}
@@ -51,11 +52,11 @@ def run(backend: str, to: Addresses, *, url: str | None, dry_run: bool, public: 
 
 
 def _other_shape(api: Api, backend: str, error: Exception) -> str:
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return (
-        f"{' '.join(api.last.split())}: an answer of another shape, expected that of {backend}'s API: "
-        f"is the address right? ({said})"
+    said = (
+        f"{api.last}: an answer of another shape, expected that of {backend}'s API: "
+        f"is the address right? ({type(error).__name__}: {error})"
     )
+    return without_passwords(" ".join(said.split()))
 
 
 def _carry_out(console: Console, api: Api, backend: str, change: Change, *, dry_run: bool) -> str:

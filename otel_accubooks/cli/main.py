@@ -7,6 +7,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from otel_accubooks.servers.passwords import without_passwords
+
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
@@ -40,5 +42,5 @@ def _unforeseen(error: Exception) -> str:
     where = ""
     if inside:
         where = f" ({Path(inside[-1].filename).relative_to(ours.parent)}:{inside[-1].lineno})"
-    said = " ".join(f"{type(error).__name__}: {error}".split())
+    said = without_passwords(" ".join(f"{type(error).__name__}: {error}".split()))
     return f"ended by {said}{where}; nothing more was done, please report it with this line"

@@ -192,7 +192,7 @@ RUNBOOKS: dict[str, Runbook] = {
         (
             "Start the gateway: what was counted meanwhile is sent, nothing is lost.",
             "Bring the backend back, or correct its key; the queue is sent by itself.",
-            "Left out for their time: set the clock of the host that `otel-accubooks doctor` names.",
+            "Left out for their time: set the clock of the host that the doctor names.",
             "Refused for lack of memory: more memory for the gateway (`GATEWAY_MEMORY_MIB`).",
             "A long outage: make room where `GATEWAY_STORAGE` is; do not delete the queue.",
             "A service or a gateway that was taken away for good: silence it, it is missed for a day.",

@@ -52,9 +52,10 @@ def check(scene: Scene) -> Iterator[Finding]:
     for name, path in sorted(_secrets(scene, listening)):
         try:
             mode = path.stat().st_mode
+            entered = all(one.stat().st_mode & stat.S_IXOTH for one in path.resolve().parents)
         except OSError:
             continue  # not to be seen from here: another host's, or a container's
-        if mode & stat.S_IROTH:
+        if mode & stat.S_IROTH and entered:
             yield READABLE.found(
                 f"{name} names {path}, which every user may read ({mode & 0o777:o})",
                 fix=f"chmod o-rwx {path}",

@@ -45,12 +45,15 @@ def push_exporter_names(env: Mapping[str, str]) -> list[str]:
 
 def load_exporter(name: str, signal: str = "metrics") -> Any:
     """The class behind the name of an `opentelemetry_<signal>_exporter`. Raises ExporterError."""
-    found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
-    if not found:
-        hint = f": pip install opentelemetry-exporter-{name.replace('_', '-')}"
-        variable = f"OTEL_{signal.upper()}_EXPORTER"
-        raise ExporterError(f"{variable} names {name!r}, which is not installed{hint}")
-    return found[0].load()
+    installed = entry_points(group=f"opentelemetry_{signal}_exporter")
+    for found in installed.select(name=name):
+        return found.load()
+    hint = f"expected otlp or one of {', '.join(sorted(installed.names))}"
+    if name in OTLP_BY_PROTOCOL.values():  # of another name, whoever owns that package is unknown
+        hint = f"pip install opentelemetry-exporter-{name.replace('_', '-')}"
+    raise ExporterError(
+        f"OTEL_{signal.upper()}_EXPORTER names {name!r}, which is not installed: {hint}"
+    )
 
 
 def exporter_maker(name: str, signal: str = "metrics") -> Callable[[], Any]:

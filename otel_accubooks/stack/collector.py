@@ -83,10 +83,16 @@ class Collector(Server):
 
 
 def check_hosts(configs: Sequence[Path], environ: Mapping[str, str]) -> None:
-    """Raises StartError where `environ` names an address that no file of options/ opens.
+    """Raises StartError where `environ` names an address that no file of options/ opens, or nobody reads.
 
-    The collector itself refuses it too, in words that say less.
+    The collector itself refuses the first too, in words that say less, and says nothing of the second.
     """
+    for name in ("GATEWAY_OTLP_GRPC", "GATEWAY_OTLP_HTTP", "GATEWAY_STATSD"):
+        if environ.get(name):
+            raise StartError(
+                f"{name} is {environ[name]!r}, which {GATEWAY.name} does not read: unset it, and give "
+                f"the port as {name}_PORT; for the host see docs/security.md"
+            )
     texts = [path.read_text("utf-8") for path in configs]
     for name in ("GATEWAY_OTLP_HOST", "GATEWAY_STATSD_HOST"):
         read = any(f"${{env:{name}:-{LOOPBACK}}}" in text for text in texts)

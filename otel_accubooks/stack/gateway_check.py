@@ -111,14 +111,22 @@ def _tabs(text: str) -> str:
     )
 
 
-def _places(file: Path, node: yaml.Node, path: Keys) -> Iterator[tuple[Keys, Place]]:
+def _places(
+    file: Path, node: yaml.Node, path: Keys, above: tuple[yaml.Node, ...] = ()
+) -> Iterator[tuple[Keys, Place]]:
     import yaml
 
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             inner = (*path, str(key.value))
-            yield inner, Place(file, key.start_mark.line + 1, value)
-            yield from _places(file, value, inner)
+            place = Place(file, key.start_mark.line + 1, value)
+            if value in (*above, node):
+                raise StartError(
+                    f"{place}: {'.'.join(inner)} is an alias of what it stands in, expected one of "
+                    "something else"
+                )
+            yield inner, place
+            yield from _places(file, value, inner, (*above, node))
 
 
 def _kind(node: yaml.Node) -> str:

@@ -19,6 +19,7 @@ FOLDER = "deploy/kubernetes"
 PORTS = GatewayPorts(
     otlp_grpc=4317, otlp_http=4318, statsd=8125, health=13133, metrics=8888, prometheus_scrape=8889
 )
+_ANY = "0.0.0.0"  # noqa: S104 - the network policy says from where
 _REFERENCE = re.compile(r"\$\{env:(\w+):-([^{}]*)\}")
 
 
@@ -44,12 +45,9 @@ def files(rules: str) -> dict[str, str]:
 
 
 def listening() -> dict[str, str]:
-    """The settings of a gateway that is reached from outside its pod, by name."""
-    hosts = {"GATEWAY_OTLP_HOST": LOOPBACK, "GATEWAY_STATSD_HOST": LOOPBACK}
-    return {
-        name: value.replace(LOOPBACK, "0.0.0.0")  # noqa: S104 - the network policy says from where
-        for name, value in (hosts | PORTS.environment()).items()
-    }
+    """The settings of a gateway that is reached from outside its pod, by OTLP alone, by name."""
+    settings = {"GATEWAY_OTLP_HOST": LOOPBACK, **PORTS.environment()}
+    return {name: value.replace(LOOPBACK, _ANY) for name, value in settings.items()}
 
 
 def collector_patch(source: Path) -> dict[str, Any]:
@@ -89,9 +87,9 @@ def _resolved(value: Any) -> Any:
 
 
 def _known(reference: re.Match[str]) -> str:
-    # Where there is nothing by default, only a file of options/ listens elsewhere.
-    found = listening().get(reference[1])
-    return reference[0] if found is None else found if reference[2] else ""
+    # Only the file of options/ that opens StatsD has a default for its host.
+    statsd = {"GATEWAY_STATSD_HOST": _ANY if reference[2] else ""}
+    return (listening() | statsd).get(reference[1], reference[0])
 
 
 def _dump(source: Path | str, content: dict[str, Any]) -> str:

@@ -157,15 +157,18 @@ def _fitting(name: str, texts: Sequence[str]) -> None:
 _SHOWN_CHARACTERS = 60
 _TEXT = (r"[^\x00-\x1f\x7f]+", "a text of one line")
 _EMAIL = (r"[^\s@<>,]+@[^\s@<>,]+", "an e-mail address such as on-call@books.example")
+# Alertmanager encodes a name of other letters together with its address.
+_NAME = r"""("[ !#-\[\]-~]+"|[ !#-'*+./0-9=?A-Z^-z{|}~-]+)"""
+_SENDER = (rf"{_EMAIL[0]}|{_NAME} <{_EMAIL[0]}>", f"{_EMAIL[1]}, or Books <alerts@books.example>")
 _URL = (
-    r"https?://[^\s/?#@:]+(:\d{1,5})?([/?#]\S*)?",
+    r"https?://(\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(:\d{1,5})?([/?#]\S*)?",
     "an address such as https://books.example, without user and password",
 )
 _CHANNEL = (r"[#@]?[^\s#@,]+", "a channel such as #alerts")
 _FORMS = {
     "email": _EMAIL,
     "escalation_email": _EMAIL,
-    "email_from": _EMAIL,
+    "email_from": _SENDER,
     "application": _URL,
     "runbooks": _URL,
     "phone_url": _URL,

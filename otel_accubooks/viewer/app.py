@@ -151,9 +151,12 @@ def _known_by_address(server: Flask) -> None:
     @server.before_request
     def refuse() -> None:
         # Another site's name that leads here would make a browser take its scripts for ours.
-        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+        try:
+            name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
+        except ValueError:
+            name = None
         if name not in LOOPBACK:
-            abort(403)
+            abort(403, "As Host only 127.0.0.1, localhost or [::1] is taken, also from a proxy.")
 
 
 def _headers(server: Flask, own_scripts: str) -> None:

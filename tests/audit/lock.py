@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,6 +25,15 @@ LOCK = ROOT / "lock"
 BUILD, PACKAGE, TESTS = LOCK / "build.txt", LOCK / "package.txt", LOCK / "tests.txt"
 OLDEST = "3.10"
 EDITABLE = "editables"  # what hatchling asks for beside them, for an editable install
+
+_ENTRY = re.compile(
+    r"^(?!#)(\S.*?) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
+)
+
+
+def locked(lock: Path) -> list[Requirement]:
+    """The packages of a lock that have hashes, each with == and its markers."""
+    return [Requirement(entry) for entry, _ in _ENTRY.findall(lock.read_text())]
 
 
 def build_requirements() -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from tests.audit.lock import BUILD, PACKAGE, ROOT, TESTS, build_requirements
+from tests.audit.lock import BUILD, PACKAGE, ROOT, TESTS, build_requirements, locked
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,15 +19,7 @@ else:
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-_ENTRY = re.compile(
-    r"^(?!#)(\S.*?) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
-)
 _NAME = re.compile(r"^(?!#)\S", re.MULTILINE)
-
-
-def locked(lock: Path) -> list[Requirement]:
-    """The packages of a lock that have hashes, each with == and its markers."""
-    return [Requirement(entry) for entry, _ in _ENTRY.findall(lock.read_text())]
 
 
 def asked(lock: Path) -> list[Requirement]:

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from cyclonedx.model.bom import Bom
 
-from tests.audit.lock import PACKAGE, ROOT
+from tests.audit.lock import PACKAGE, ROOT, locked
 from tests.audit.sbom import GATEWAY, WHEEL, checksums, modules, write
-from tests.audit.test_lock import locked
 
 GATEWAY_NAME = "otelcol-accubooks"
 

@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from pip_audit._dependency_source import RequirementSource
 
+from tests.audit.lock import BUILD, PACKAGE, ROOT, TESTS, locked
 from tests.audit.vulnerabilities import (
     NotAskedError,
     Vulnerability,
     accepted,
+    in_all_versions,
     judged,
     of_packages,
     of_program,
 )
 
 ONE = Vulnerability("GO-2026-0001", "example.com/a v1.0.0")
+
+
+def test_every_package_of_every_lock_is_asked_about(tmp_path: Path) -> None:
+    """As pip-audit reads it, whatever Python it runs on: also those for another one, or another system."""
+    locks = (BUILD, PACKAGE, TESTS)
+    read: set[tuple[str, str]] = set()
+    for text in in_all_versions(locks):
+        path = tmp_path / "asked.txt"
+        path.write_text(text)
+        source = RequirementSource([path], disable_pip=True, no_deps=True)
+        read |= {(one.name, str(one.version)) for one in source.collect()}
+    assert read == {
+        (one.name, str(one.specifier).removeprefix("==")) for lock in locks for one in locked(lock)
+    }
+
+
+def test_without_go_what_is_missing_is_said() -> None:
+    """In a line, with the exit status of what could not be asked."""
+    nowhere = {"PATH": "", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    argv = [sys.executable, "-m", "tests.audit"]
+    done = subprocess.run(argv, cwd=ROOT, env=nowhere, capture_output=True, text=True, check=False)
+    assert "not asked: govulncheck: there is no Go: install it from" in done.stdout
+    assert (done.returncode, done.stderr) == (2, "")
 
 
 def test_a_package_that_was_passed_over_is_not_clean() -> None:

@@ -12,11 +12,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from otel_accubooks.stack.binaries import find_collector, find_prometheus3
-from tests.audit.lock import BUILD, PACKAGE, TESTS
+from tests.audit.lock import BUILD, PACKAGE, TESTS, locked
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,16 +44,31 @@ class NotAskedError(Exception):
 
 def python(locks: Iterable[Path] = (BUILD, PACKAGE, TESTS)) -> Iterator[Vulnerability]:
     """Of the packages in `locks`, by PyPI's own database. Raises NotAskedError."""
-    argv = [sys.executable, "-m", "pip_audit", "--vulnerability-service", "pypi"]
-    argv += ["--disable-pip", "--require-hashes", "--format", "json", "--progress-spinner", "off"]
+    argv = [sys.executable, "-m", "pip_audit", "--vulnerability-service", "pypi", "--disable-pip"]
+    argv += ["--no-deps", "--format", "json", "--progress-spinner", "off", "--requirement"]
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "asked.txt")
+        for text in in_all_versions(locks):
+            path.write_text(text)
+            done = subprocess.run([*argv, str(path)], capture_output=True, text=True, check=False)
+            try:
+                answer = json.loads(done.stdout)
+            except ValueError:
+                raise NotAskedError(f"pip-audit: {_end(done.stderr)}") from None
+            yield from of_packages(answer)
+
+
+def in_all_versions(locks: Iterable[Path]) -> Iterator[str]:
+    """The packages of `locks` as texts of requirements, each name once in a text, without markers.
+
+    Of a lock itself pip-audit passes over what is for another Python, and says nothing of it.
+    """
+    versions: dict[str, set[str]] = {}
     for lock in locks:
-        argv += ["--requirement", str(lock)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        raise NotAskedError(f"pip-audit: {_end(done.stderr)}") from None
-    yield from of_packages(answer)
+        for one in locked(lock):
+            versions.setdefault(one.name, set()).add(f"{one.name}{one.specifier}")
+    for row in zip_longest(*map(sorted, versions.values())):
+        yield "\n".join(filter(None, row))
 
 
 def of_packages(answer: Mapping[str, Any]) -> Iterator[Vulnerability]:

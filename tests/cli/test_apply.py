@@ -127,11 +127,12 @@ class Answers(BaseHTTPRequestHandler):
 @pytest.mark.parametrize("body", [b"[[]]", b"null", b'{"data": [3]}'])
 @pytest.mark.parametrize("backend", ["grafana", "datadog", "newrelic"])
 def test_json_of_another_shape_ends_it_in_one_line(backend: str, body: bytes) -> None:
-    """What was asked, and how the answer begins; nothing is written."""
+    """What was asked, without a password, and how the answer begins; nothing is written."""
     handler = type("Handler", (Answers,), {"body": body})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
+        host = f"127.0.0.1:{server.server_port}"
+        url = f"http://admin:hunter2@{host}"
         keys = dict.fromkeys(
             ("GRAFANA_TOKEN", "DD_API_KEY", "DD_APP_KEY", "NEW_RELIC_API_KEY"), "k"
         )
@@ -140,7 +141,8 @@ def test_json_of_another_shape_ends_it_in_one_line(backend: str, body: bytes) ->
     assert done.exit_code == 1
     assert isinstance(done.exception, SystemExit)
     (said,) = [line for line in done.output.splitlines() if line.startswith("Stopped: ")]
-    assert url in said
+    assert f"http://…@{host}" in said
+    assert "hunter2" not in done.output
 
 
 @pytest.mark.parametrize(

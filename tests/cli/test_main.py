@@ -29,6 +29,17 @@ def test_an_error_that_nobody_foresaw_is_one_line(monkeypatch: pytest.MonkeyPatc
     assert "\n" not in said
 
 
+def test_an_error_that_nobody_foresaw_shows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says of an address is without it."""
+
+    def fails(**_: object) -> None:
+        raise OSError("http://admin:hunter2@grafana: no route")
+
+    monkeypatch.setattr(commands, "main", fails)
+    with pytest.raises(SystemExit, match="http://…@grafana: no route"):
+        main.main()
+
+
 def test_who_reads_no_further_sees_no_error() -> None:
     """`otel-accubooks --help | head -1` is silent on standard error."""
     program = Path(sys.executable).parent / "otel-accubooks"

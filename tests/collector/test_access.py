@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from otel_accubooks.stack.collector import Collector, GatewayPorts, arguments
+from otel_accubooks.stack.collector import Collector, GatewayPorts, arguments, check_hosts
 from otel_accubooks.stack.files import COLLECTOR, GATEWAY, backend_file
 from otel_accubooks.stack.ports import LOOPBACK, tcp_open
 from otel_accubooks.stack.process import Server, StartError
@@ -53,6 +53,13 @@ def test_who_starts_it_by_our_commands_is_told_what_to_do(
                 env={name: "0.0.0.0", **keys.of_gateway()},
                 options=options,
             )
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_OTLP_GRPC", "GATEWAY_OTLP_HTTP", "GATEWAY_STATSD"])
+def test_an_address_by_its_old_name_is_refused(name: str) -> None:
+    """Nobody reads it: a gateway that was told so would listen elsewhere, and say nothing."""
+    with pytest.raises(StartError, match=f"{name} is '0.0.0.0:1', .* {name}_PORT"):
+        check_hosts([GATEWAY, option("otlp-without-authentication")], {name: "0.0.0.0:1"})
 
 
 @pytest.mark.parametrize(

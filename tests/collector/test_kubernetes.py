@@ -33,7 +33,6 @@ from tests.collector.kubernetes_manifests import (
     workloads,
 )
 from tests.collector.kubernetes_schemas import check
-from tests.collector.refusing import refusal
 
 # The first test builds kustomize, once.
 pytestmark = pytest.mark.timeout(900)
@@ -186,9 +185,7 @@ def test_both_variants_have_the_same_settings() -> None:
     """With the operator, only the addresses to listen on are in the configuration instead."""
     plain = container(one("gateway/datadog", "StatefulSet"))
     operators = one("operator/datadog", "OpenTelemetryCollector")["spec"]
-    listening = kubernetes.listening()
-    del listening["GATEWAY_STATSD_HOST"]
-    assert environment(plain) == {**environment(operators), **listening}
+    assert environment(plain) == {**environment(operators), **kubernetes.listening()}
     for key in ("image", "resources", "securityContext", "envFrom"):
         assert operators[key] == plain[key]
 
@@ -211,7 +208,6 @@ def test_probes_and_services_use_the_ports_of_the_gateway() -> None:
     """Each port by a name, and each name for the port on which the gateway listens."""
     gateway = container(one("gateway/prometheus-scrape", "StatefulSet"))
     listening = kubernetes.listening()
-    del listening["GATEWAY_STATSD_HOST"]
     assert {k: v for k, v in environment(gateway).items() if k in listening} == listening
     ports = {port["name"]: port["containerPort"] for port in gateway["ports"]}
     assert ports == {
@@ -374,18 +370,3 @@ def test_each_way_to_send_is_one_more_component(
                 merged = dict(configured["config"]["receivers"][name])
                 merge(merged, receiver)
                 assert merged == configured["config"]["receivers"][name]
-
-
-def test_a_gateway_for_which_nobody_said_who_may_send_does_not_start(
-    collector_binary: Path, tmp_path: Path
-) -> None:
-    """The base with a backend, without authentication and without the explicit word."""
-    manifests = combined(tmp_path, FOLDER / "gateway" / "base", "gateway/components/prometheus")
-    kinds = {manifest["kind"]: manifest for manifest in manifests}
-    gateway = container(kinds["StatefulSet"])
-    for key, text in kinds["ConfigMap"]["data"].items():
-        (tmp_path / key).write_text(text)
-    names = [Path(arg).name for arg in gateway["args"] if arg.startswith("--config=")]
-    settings = {**environment(gateway), "GATEWAY_STORAGE": str(tmp_path / "storage")}
-    told = refusal(collector_binary, [tmp_path / name for name in names], settings)
-    assert "43170.0.0.0: unknown port" in told

@@ -45,6 +45,17 @@ def test_an_application_shows_its_token() -> None:
         check(deployment)
 
 
+def test_a_pod_that_the_operator_instruments_shows_its_token() -> None:
+    """By names that every version of the operator takes; without the Secret the pod starts all the same."""
+    settings = one("operator/instrumentation", "Instrumentation")["spec"]["python"]["env"]
+    names = [setting["name"] for setting in settings]
+    assert all(name.startswith("OTEL_") for name in names)
+    told = names.index("OTEL_EXPORTER_OTLP_HEADERS")
+    assert settings[told]["value"] == f"authorization=Bearer $({names[told - 1]})"
+    reference = {"name": "otel-gateway-token", "key": "token", "optional": True}
+    assert settings[told - 1]["valueFrom"] == {"secretKeyRef": reference}
+
+
 def test_the_processes_of_a_pod_share_a_folder_in_memory() -> None:
     """In a volume that lives as long as the pod, and below its top, which is anybody's."""
     for deployment in (m for m in built("application") if m["kind"] == "Deployment"):

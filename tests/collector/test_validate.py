@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_accubooks.contract.pipeline import OUT_OF_TIME
 from otel_accubooks.stack.collector import validate
 from otel_accubooks.stack.files import BACKENDS, COLLECTOR, GATEWAY, backend_file, backend_names
 from otel_accubooks.stack.process import StartError
@@ -32,6 +33,19 @@ def test_every_backend_has_its_file() -> None:
         "prometheus-scrape",
         "prometheus-standby",
     ]
+
+
+def test_only_a_backends_own_filter_counts_as_out_of_time() -> None:
+    """That is an alert's condition; a StatsD client whose clock is late is none."""
+    import yaml
+
+    names = {
+        name
+        for path in CONFIGS
+        for name in yaml.safe_load(path.read_text()).get("processors") or {}
+        if name.startswith(OUT_OF_TIME.where[0].value)
+    }
+    assert names == {f"filter/time-{name}" for name in ("prometheus", "remote-write", "standby")}
 
 
 @pytest.mark.parametrize("name", backend_names())

@@ -97,6 +97,7 @@ PARTS = st.sampled_from(
     [
         *("exporters:", "service:", "  pipelines:", "    metrics/mine:", "      exporters: [a]"),
         *("  otlp_http/mine:", "    endpoint: ${env:MINE_URL}", "  - a", "\ta: b", "a: &a [*a]"),
+        *("a: &a {b: *a}", "exporters: &a {b: {c: *a}}"),
         *(
             "? [a]",
             "{a: b}",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,6 +14,14 @@ from otel_accubooks.doctor.destinations import Destination
 from otel_accubooks.doctor.scene import Scene
 from otel_accubooks.servers.settings import Servers
 from otel_accubooks.stack.otlp_receiver import OtlpReceiver
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that all may enter, as pytest's own is not."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def found(*gateways: Destination) -> list[tuple[str, str]]:
@@ -41,11 +51,22 @@ def test_a_gateway_that_does_not_take_it_is_not_open(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("mode", "told"), [(0o644, True), (0o604, True), (0o640, False), (0o600, False)]
+    ("mode", "folder", "told"),
+    [
+        (0o644, 0o755, True),
+        (0o604, 0o711, True),
+        (0o640, 0o755, False),
+        (0o600, 0o755, False),
+        (0o644, 0o750, False),
+    ],
 )
-def test_a_key_that_every_user_may_read(tmp_path: Path, mode: int, told: bool) -> None:
-    """Its group may: that is how a Secret is handed to a pod."""
-    key = tmp_path / "sender.key"
+def test_a_key_that_every_user_may_read(
+    open_folder: Path, mode: int, folder: int, told: bool
+) -> None:
+    """Its group may: that is how a Secret is handed to a pod; nor do others enter a closed folder."""
+    key = open_folder / "closed" / "sender.key"
+    key.parent.mkdir()
+    key.parent.chmod(folder)
     key.write_text("key")
     key.chmod(mode)
     to = Destination(

@@ -48,8 +48,13 @@ def test_an_exporter_that_is_not_installed_is_named() -> None:
         load_exporter("otlp_proto_grpc")
     assert load_exporter("otlp_proto_http") is OTLPMetricExporter
     assert load_exporter("otlp_proto_http", "traces") is OTLPSpanExporter
-    with pytest.raises(ExporterError, match="OTEL_TRACES_EXPORTER names 'telepathy'"):
+
+
+def test_one_that_nobody_knows_is_not_recommended() -> None:
+    """What it is called might be somebody else's package."""
+    with pytest.raises(ExporterError, match=r"names 'telepathy'.*console") as said:
         load_exporter("telepathy", "traces")
+    assert "pip install" not in str(said.value)
 
 
 def test_other_signals_are_sent_only_when_asked_for() -> None:

@@ -57,6 +57,9 @@ SEEN: dict[str, tuple[str, str, str]] = {
         "6",
         "loses file_storage, expected all of it, or a name of its own",
     ),
+    "an alias of itself": (
+        "exporters: &a\n  debug:\n    more: *a\n", "3", "exporters.debug.more is an alias of what it"
+    ),
     "a variable that is not set": (
         GOOD.replace("MINE_URL", "MINE_HOST"), "3", "MINE_HOST is not set, expected in the environ"
     ),

@@ -102,5 +102,5 @@ COMMANDS_WRONG: dict[tuple[str, ...], str] = {
     ("dashboards", "--host", "300.1.1.1"): "--host and --port name another place",
     ("dashboards", "--only", "sales"): "'sales' is not one of",
     ("check", "--rules", "/no/such/file"): "/no/such/file: cannot be read: No such file",
-    ("check", "--addresses", "/no/such/file"): "there is no /no/such/file",
+    ("check", "--addresses", "/no/such/file"): "/no/such/file: cannot be read: No such file",
 }

@@ -35,6 +35,21 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert to.phone == "pagerduty"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("application", "http://[::1]:8000"),
+        ("phone_url", "https://[2001:db8::7]/hook?a=b"),
+        ("email_from", "AccuBooks <alerts@books.example>"),
+        ("email_from", '"Books, Ltd." <alerts@books.example>'),
+    ],
+)
+def test_what_is_right_is_taken(name: str, value: str, tmp_path: Path) -> None:
+    """Addresses of IPv6, and a sender with a name."""
+    text = "".join(line for line in GOOD.splitlines(True) if not line.startswith(name))
+    assert getattr(read(written(tmp_path, f"{text}{name} = {value!r}")), name) == value
+
+
 def test_the_example_s_file_is_good() -> None:
     """It is the model for everybody's."""
     assert read(REPOSITORY / "examples" / "accubooks" / "alerting.toml").email
@@ -66,6 +81,11 @@ def test_the_example_s_file_is_good() -> None:
         ),
         (GOOD + 'secrets = "keys"', "secrets = 'keys': expected the path of a folder, from / on"),
         (GOOD + 'email_from = "me"', "email_from = 'me': expected an e-mail address such as"),
+        (GOOD + 'email_from = "Books, Ltd <a@b>"', "email_from = 'Books, Ltd <a@b>': expected an"),
+        (
+            GOOD.replace("https://books.example", "http://[::g]"),
+            "application = 'http://[::g]': exp",
+        ),
         (GOOD + 'heartbeat_url = "u:p@h"', "heartbeat_url = 'h': expected an address such as"),
         (GOOD + 'slack_channel = ""', "slack_channel = '': expected a channel such as #alerts"),
         (GOOD + 'smtp_user = "a\\u0000b"', "expected a text of one line"),

@@ -124,6 +124,7 @@ def test_a_panel_links_to_the_runbook_of_its_limit() -> None:
         ("evil.example", 403),
         ("127.0.0.1.evil.example:8050", 403),
         ("localhost@evil.example", 403),
+        ("[abc", 403),
         ("", 403),
     ],
 )
@@ -132,6 +133,14 @@ def test_another_sites_name_does_not_lead_to_this_machine(host: str, status: int
     server = application(f"http://127.0.0.1:{free_port()}", runbooks="", local=True)
     for path in ("/", "/_dash-layout", "/assets/viewer.css"):
         assert server.test_client().get(path, headers={"Host": host}).status_code == status
+
+
+def test_who_is_refused_for_a_name_is_told_which_are_taken() -> None:
+    """For who put a proxy before it."""
+    server = application(f"http://127.0.0.1:{free_port()}", runbooks="", local=True)
+    answer = server.test_client().get("/", headers={"Host": "dashboards.example"})
+    assert "127.0.0.1, localhost or [::1]" in answer.text
+    assert "dashboards.example" not in answer.text
 
 
 def test_no_question_of_the_browsers_own_is_asked() -> None:
