@@ -63,31 +63,36 @@ def name_of(queue: Any) -> str:
 def _sending(original: Callable[..., Any]) -> Callable[..., Any]:
     def _create_task_sender(self: Any) -> Any:
         send = original(self)
-
-        @functools.wraps(send)
-        def send_task_message(
-            producer: Any, name: Any, message: Any, *args: Any, **kwargs: Any
-        ) -> Any:
-            try:
-                if READY_AT in (kwargs.get("headers") or ()):  # a message that is sent on, or again
-                    kwargs["headers"] = {**kwargs["headers"]}
-                    del kwargs["headers"][READY_AT]
-                if "task" in message.headers:  # of the protocol that has a place for headers
-                    message.headers[READY_AT] = _ready_at(self.app, message.headers.get("eta"))
-            except Exception:
-                failed("marking a Celery message")
-            result = send(producer, name, message, *args, **kwargs)
-            try:
-                queue = _fed(self.app, kwargs)
-                if queue:
-                    watch(self.app, producer.channel, queue)
-            except Exception:
-                failed("watching a queue")
-            return result
-
-        return send_task_message
+        try:
+            return _marking(self, send)
+        except Exception:
+            failed("marking Celery messages")
+        return send
 
     return _create_task_sender
+
+
+def _marking(amqp: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def send_task_message(producer: Any, name: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            if READY_AT in (kwargs.get("headers") or ()):  # a message that is sent on, or again
+                kwargs["headers"] = {**kwargs["headers"]}
+                del kwargs["headers"][READY_AT]
+            if "task" in message.headers:  # of the protocol that has a place for headers
+                message.headers[READY_AT] = _ready_at(amqp.app, message.headers.get("eta"))
+        except Exception:
+            failed("marking a Celery message")
+        result = original(producer, name, message, *args, **kwargs)
+        try:
+            queue = _fed(amqp.app, kwargs)
+            if queue:
+                watch(amqp.app, producer.channel, queue)
+        except Exception:
+            failed("watching a queue")
+        return result
+
+    return send_task_message
 
 
 def _ready_at(app: Any, eta: Any) -> float:

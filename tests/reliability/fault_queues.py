@@ -19,6 +19,7 @@ import rq
 from celery import Celery
 from celery.app import trace
 from celery.exceptions import Ignore, Reject
+from celery.worker import state as celery_state
 from rq.job import Job
 
 from tests.reliability.fault_step import DSN, URL, LedgerError, Step, closing, step, told
@@ -155,6 +156,8 @@ def _worker(pool: str) -> Any:
     results = [c_succeed.delay(7, tier="PRO"), c_fail.delay()]
     if pool == "prefork":
         results.append(c_dies.delay())
+    # What ended a worker before would end this one at once.
+    celery_state.should_stop = celery_state.should_terminate = None
     worker = books.Worker(
         pool=pool, concurrency=1, loglevel="CRITICAL", without_gossip=True, without_mingle=True,
         without_heartbeat=True, hijack_root_logger=False, redirect_stdouts=False,

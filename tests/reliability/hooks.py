@@ -55,6 +55,7 @@ _ORIGINALS = {
     "anext",
     "next",
     "close",
+    "aclose",
 }
 _GIVEN = {"original", "tracer"}  # what a function is given that makes a hook
 _CATCH_ALL = {"Exception", "BaseException"}
