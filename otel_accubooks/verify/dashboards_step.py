@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from otel_accubooks.contract.query import MINUTE
 from otel_accubooks.servers.api import ApiError
+from otel_accubooks.servers.prometheus import Prometheus
+from otel_accubooks.vendors.promql import quoted
 from otel_accubooks.verify import grafana, viewer
+from otel_accubooks.verify.alertmanagers import WATCHDOG
 from otel_accubooks.verify.dashboards import GIVES, access, watched
+from otel_accubooks.verify.finding import until
 from otel_accubooks.verify.look import Look
+from otel_accubooks.verify.prometheus import unix
+from otel_accubooks.verify.source import clock
 from otel_accubooks.verify.way import Site, Step
 
 
@@ -25,6 +32,9 @@ def _look(site: Site) -> Iterator[Look]:
         yield from (Look(name, "failed", str(error)) for name in GIVES)
         return
     try:
+        if not _keeps_alerts(seen.prometheus):
+            site.say("waiting for the third evaluation of the alert rules")
+            until(lambda: _keeps_alerts(seen.prometheus), MINUTE)
         if site.servers.grafana:
             yield from grafana.looks(site, seen)
         if site.servers.viewer:
@@ -40,6 +50,13 @@ def _look(site: Site) -> Iterator[Look]:
             )  # fmt: skip
     finally:
         seen.prometheus.close()
+
+
+def _keeps_alerts(client: Prometheus) -> bool:
+    """Panels show alerts as Prometheus keeps them: from the third evaluation after its start on."""
+    if client.query(f"ALERTS{{alertname={quoted(WATCHDOG)}}}"):
+        return True
+    return clock(client) - unix(client.runtime()["startTime"]) > MINUTE
 
 
 STEPS: tuple[Step, ...] = (

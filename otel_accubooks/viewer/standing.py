@@ -21,7 +21,10 @@ _STEP = MINUTE
 _HEARTBEAT = "Watchdog"
 # Prometheus's own series of its alerts; those of others are none of our business.
 _FIRING = f'ALERTS{{alertstate="firing", alertname=~{quoted("|".join(BY_NAME))}}}'
-_SILENT = f"{_HEARTBEAT} does not fire: are the rules of rendered/prometheus loaded?"
+_SILENT = (
+    f"{_HEARTBEAT} does not fire: was Prometheus started less than a minute ago? Else, are the rules"
+    " of rendered/prometheus loaded?"
+)
 _OWN_LABELS = ("__name__", "alertname", "alertstate", "severity", "escalation", SERVICE)
 
 

@@ -127,6 +127,20 @@ def test_what_is_whole_is_said_to_be(prometheus: Prometheus, viewer: str, public
     assert wrong(looked(prometheus.url, viewer, public)) == {}
 
 
+def test_alerts_of_a_prometheus_just_started_are_waited_for(
+    tmp_path: Path, feeding: Application
+) -> None:
+    """It keeps none before the third evaluation, so that the executive dashboard knows of none."""
+    young = scraping(tmp_path, feeding, rules_interval="10s", settled=False)
+    with (
+        young as prometheus,
+        viewing(prometheus.url) as teams,
+        viewing(prometheus.url, PUBLIC) as all_,
+    ):
+        assert prometheus.query("ALERTS") == []
+        assert wrong(looked(prometheus.url, teams, all_)) == {}
+
+
 def test_nobody_outside_sees_anything(prometheus: Prometheus, viewer: str) -> None:
     """The executive dashboard is to be public."""
     found = wrong(looked(prometheus.url, viewer))

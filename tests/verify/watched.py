@@ -15,21 +15,23 @@ from tests.verify.application import Application
 _RULES = """
 groups:
   - name: heartbeat
-    interval: 1s
+    interval: {interval}
     rules:
       - alert: Watchdog
         expr: vector(1)
-        labels: {severity: none}
+        labels: {{severity: none}}
 """
 SECONDS = 60
 
 
 @contextlib.contextmanager
-def scraping(folder: Path, application: Application) -> Iterator[Prometheus]:
-    """Once it has what panels are computed from."""
+def scraping(
+    folder: Path, application: Application, rules_interval: str = "1s", settled: bool = True
+) -> Iterator[Prometheus]:
+    """Once it has what panels are computed from; unless `settled`, it may not keep alerts yet."""
     folder.mkdir(parents=True, exist_ok=True)
     rules = folder / "heartbeat.yml"
-    rules.write_text(_RULES)
+    rules.write_text(_RULES.format(interval=rules_interval))
     binary = find_prometheus(print)
     (folder / "history").write_text(application.history())
     subprocess.run(
@@ -46,5 +48,7 @@ def scraping(folder: Path, application: Application) -> Iterator[Prometheus]:
         rules=rules,
     ) as prometheus:
         eventually(lambda: bool(prometheus.query('up{job="accubooks"}')), True, SECONDS)
-        eventually(lambda: bool(prometheus.query('ALERTS{alertname="Watchdog"}')), True, SECONDS)
+        if settled:
+            alerts = 'ALERTS{alertname="Watchdog"}'
+            eventually(lambda: bool(prometheus.query(alerts)), True, SECONDS)
         yield prometheus
