@@ -15,7 +15,7 @@ from otel_accubooks.doctor.destinations import protocol
 from otel_accubooks.doctor.finding import Finding, Kind
 from otel_accubooks.doctor.processes import Running
 from otel_accubooks.doctor.scene import Scene
-from otel_accubooks.export.exporters import ExporterError, exporter_names
+from otel_accubooks.export.exporters import ExporterError, exporter_names, missing
 from otel_accubooks.export.settings import interval_seconds
 from otel_accubooks.launch import environment_variables
 from otel_accubooks.launch.instrumentors import INSTRUMENTORS
@@ -216,15 +216,16 @@ def _switched_off(scene: Scene, one: Running, env: Mapping[str, str]) -> Iterato
     for name in sends:
         interpreter = scene.interpreters.get(one.pid)
         groups = interpreter.entries("opentelemetry_metrics_exporter") if interpreter else []
-        if groups and name not in {entry for entry, _, _ in groups}:
+        installed = {entry for entry, _, _ in groups}
+        if installed and name not in installed:
             like = get_close_matches(name.lower(), ("otlp", "none", "console", "prometheus"), 1)
             meant = f"; {like[0]} is meant, probably" if like else ""
             yield EXPORTER_MISSING.found(
                 f"the metrics exporter {name!r} is asked for, and not installed{meant}",
                 fix=f"set OTEL_METRICS_EXPORTER to {like[0]}, and restart the application"
                 if like
-                else f"pip install opentelemetry-exporter-{name.replace('_', '-')}, or unset "
-                "OTEL_EXPORTER_OTLP_PROTOCOL and OTEL_METRICS_EXPORTER",
+                else f"{missing(name, installed)}; or unset OTEL_EXPORTER_OTLP_PROTOCOL and "
+                "OTEL_METRICS_EXPORTER",
                 **one.where(),
             )
 

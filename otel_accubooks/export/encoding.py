@@ -1,7 +1,8 @@
 """Points as OTLP requests, where what stays of a series is encoded once.
 
 The SDK's own encoder makes it; of each data point, what never changes (attributes, bounds) is kept as
-bytes, which protobuf puts into the next request, beside the numbers of the moment.
+bytes, which protobuf puts into the next request, beside the numbers of the moment. Of a series in which
+nothing happens, the numbers are kept too, but for the time.
 """
 
 from __future__ import annotations
@@ -25,7 +26,19 @@ _MOMENTARY = (
 )
 _FIELDS = dict(zip(("counter", "gauge", "histogram"), _MOMENTARY, strict=True))
 
-_Known = dict[tuple[tuple[str, ...], bool], bytes]
+
+class _Series:
+    """A data point as bytes: what never changes, and the numbers of the point `held`, if any."""
+
+    __slots__ = ("held", "known", "last")
+
+    def __init__(self, known: bytes) -> None:
+        self.known = known
+        self.held: Point | None = None
+        self.last: Point | None = None  # the point of the last request
+
+
+_Known = dict[tuple[tuple[str, ...], bool], _Series]
 
 
 class Encoder:
@@ -35,7 +48,7 @@ class Encoder:
         self._resource = resource
         self._delta = delta
         self._metrics: dict[str, bytes] = {}  # each without data points
-        self._series: dict[str, _Known] = {}  # each data point without the numbers
+        self._series: dict[str, _Known] = {}
 
     def request(self, points: Iterable[Point], now: float) -> Any:
         """What the SDK encodes of `metrics_data` of these points; `now` is Unix seconds."""
@@ -58,7 +71,7 @@ class Encoder:
         """The points, all of one metric, as the SDK's encoder has that metric."""
         return self._encode(points, now).resource_metrics[0].scope_metrics[0].metrics[0]
 
-    def _kept(self, points: list[Point], now: float) -> tuple[_Known, list[bytes]]:
+    def _kept(self, points: list[Point], now: float) -> tuple[_Known, list[_Series]]:
         """What is kept of the series of one metric, by series and in the order of the points."""
         metric = points[0].metric
         before = self._series.get(metric.name, {})
@@ -80,32 +93,40 @@ class Encoder:
             for point, one in zip(some, _data(metric).data_points, strict=True):
                 for field in fields:
                     one.ClearField(field)
-                found[point.labels, point.overflow] = one.SerializeToString()
+                found[point.labels, point.overflow] = _Series(one.SerializeToString())
             del _data(metric).data_points[:]
             self._metrics[metric.name] = metric.SerializeToString()
         return found
 
-    def _fill(self, into: Any, points: list[Point], kept: list[bytes], now: float) -> None:
+    def _fill(self, into: Any, points: list[Point], kept: list[_Series], now: float) -> None:
         time = round(now * 1e9)
         add, kind = into.add, points[0].metric.type
-        for point, known in zip(points, kept, strict=True):
+        for point, series in zip(points, kept, strict=True):
             one = add()
             if point.exemplars and any(point.exemplars):
                 one.CopyFrom(_data(self._encoded([point], now)).data_points[0])
                 continue
-            one.MergeFromString(known)
+            one.MergeFromString(series.known)
             one.time_unix_nano = time
+            if point is series.held:
+                continue
             if kind == "gauge":
                 one.as_double = point.value
-                continue
-            one.start_time_unix_nano = round(point.start * 1e9)
-            if kind == "counter":
-                one.as_int = round(point.value)
             else:
-                counts = [*map(round, point.counts)]
-                one.bucket_counts.extend(counts)
-                one.count = sum(counts)
-                one.sum = point.total
+                one.start_time_unix_nano = round(point.start * 1e9)
+                if kind == "counter":
+                    one.as_int = round(point.value)
+                else:
+                    if series.held is not None:
+                        one.ClearField("bucket_counts")
+                    counts = [*map(round, point.counts)]
+                    one.bucket_counts.extend(counts)
+                    one.count = sum(counts)
+                    one.sum = point.total
+            if point is series.last:
+                # Only now: of what changes each time, it would be in vain.
+                series.known, series.held = one.SerializeToString(), point
+            series.last = point
 
 
 def _data(metric: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
@@ -48,12 +48,18 @@ def load_exporter(name: str, signal: str = "metrics") -> Any:
     installed = entry_points(group=f"opentelemetry_{signal}_exporter")
     for found in installed.select(name=name):
         return found.load()
-    hint = f"expected otlp or one of {', '.join(sorted(installed.names))}"
-    if name in OTLP_BY_PROTOCOL.values():  # of another name, whoever owns that package is unknown
-        hint = f"pip install opentelemetry-exporter-{name.replace('_', '-')}"
     raise ExporterError(
-        f"OTEL_{signal.upper()}_EXPORTER names {name!r}, which is not installed: {hint}"
+        f"OTEL_{signal.upper()}_EXPORTER names {name!r}, which is not installed: "
+        f"{missing(name, installed.names)}"
     )
+
+
+def missing(name: str, installed: Iterable[str]) -> str:
+    """What to do where the exporter `name` is not among those `installed`."""
+    if name in OTLP_BY_PROTOCOL.values():
+        return f"pip install opentelemetry-exporter-{name.replace('_', '-')}"
+    # Whoever owns a package of another name is unknown.
+    return f"expected otlp or one of {', '.join(sorted(installed))}"
 
 
 def exporter_maker(name: str, signal: str = "metrics") -> Callable[[], Any]:

@@ -75,7 +75,9 @@ def test_each_export_decodes_as_the_sdks(exports: list[list[Point]], delta: bool
     encoder = Encoder(RESOURCE, delta=delta)
     # The same series again with another number, as nearly all are.
     again = [[replace(point, value=7.0, start=3.0) for point in some] for some in exports]
-    for at, some in enumerate([*exports, *again], 1):
+    # And the very same points, of series in which nothing happened.
+    quiet = [some for some in exports for _ in range(3)]
+    for at, some in enumerate([*quiet, *again, *exports], 1):
         ours = ExportMetricsServiceRequest.FromString(
             encoder.request(some, at * 1.5).SerializeToString()
         )

@@ -102,9 +102,10 @@ def test_stop_asks_politely_and_waits(tmp_path: Path) -> None:
 
 def test_stop_asks_with_the_signal_that_the_server_wants(tmp_path: Path) -> None:
     """Some servers take SIGTERM for `when everybody has gone`."""
-    script = "trap 'touch saved; exit' INT; touch ready; while :; do sleep 0.1; done"
+    # Not SIGINT: where it is ignored, as in what a shell runs in the background, no shell takes it.
+    script = "trap 'touch saved; exit' USR1; touch ready; while :; do sleep 0.1; done"
     server = shell(script, tmp_path)
-    server.stop_signal = signal.SIGINT
+    server.stop_signal = signal.SIGUSR1
     server.start()
     server.stop()
     assert (tmp_path / "saved").exists()
