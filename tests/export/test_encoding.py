@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricsData
 from opentelemetry.sdk.resources import Resource
 
 from otel_accubooks.contract import metrics as m
+from otel_accubooks.export import encoding
 from otel_accubooks.export.encoding import Encoder, Prepared, accept_prepared
 from otel_accubooks.export.points import metrics_data
 from otel_accubooks.recorder.exemplars import Exemplar
@@ -91,6 +92,22 @@ def test_nothing_is_kept_of_series_that_went() -> None:
         encoder.request([Point(m.CALCULATION_ERRORS_TOTAL, (str(number),), value=1)], 1.0)
     (kept,) = encoder._series.values()
     assert [*kept] == [(("4",), False)]
+
+
+def test_whoever_answers_requests_need_not_wait_for_an_export(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There are pauses in it, more with more series, up to a number."""
+    pauses: list[float] = []
+    monkeypatch.setattr(encoding, "sleep", pauses.append)
+    encoder, numbers = Encoder(RESOURCE), []
+    for size in (1, 500, 10_000, 20_000):
+        some = [Point(m.CALCULATION_ERRORS_TOTAL, (str(n),), value=1) for n in range(size)]
+        encoder.request(some, 1.0)
+        pauses.clear()
+        encoder.request(some, 2.0)
+        numbers.append(len(pauses))
+    assert numbers[0] < numbers[1] < numbers[2] == numbers[3]
 
 
 def prepared(calls: list[str]) -> Prepared:
