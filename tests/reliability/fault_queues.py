@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import threading
 from typing import Any
@@ -169,10 +170,13 @@ def _worker(pool: str) -> Any:
                 result.get(timeout=20, disable_sync_subtasks=False)
         worker.stop() if pool == "solo" else os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=ended, daemon=True).start()
+    ending = threading.Thread(target=ended, daemon=True)
+    ending.start()
     with contextlib.suppress(SystemExit):
         worker.start()
-    return [[result.status, repr(result.result)] for result in results]
+    ending.join()  # or it would stop what the next run has started
+    # Jobs of a pool are numbered over all pools of a process.
+    return [[r.status, re.sub(r"Job: \d+", "Job", repr(r.result))] for r in results]
 
 
 @books.task

@@ -222,7 +222,11 @@ class Walk:
         """In a child: a folder of its own, and an ear for what is logged."""
         self._own_folder()
         lines = Lines()
-        logging.getLogger("otel_accubooks").addHandler(lines)
+        log = logging.getLogger("otel_accubooks")
+        log.addHandler(lines)
+        # Heard whatever a worker of Celery does to the root logger, which prints it.
+        log.setLevel(logging.WARNING)
+        log.propagate = False
         errors = os.open(self._folder / f"{os.getpid()}.err", os.O_CREAT | os.O_RDWR)
         os.dup2(errors, 2)
         return lines
