@@ -25,6 +25,7 @@ from otel_accubooks.contract.query import (
     Where,
 )
 
+WATCHDOG = "Watchdog"  # it fires always
 _AT_ONCE = 0.0
 
 
@@ -249,7 +250,7 @@ ALERTS: tuple[Alert, ...] = (
         _above(Last(_of(p.TEST_ALERT), by=(p.TEST,)), 0), "1", 0,
     ),
     Alert(
-        "Watchdog", "none", "Always firing: its silence means that alerting is dead",
+        WATCHDOG, "none", "Always firing: its silence means that alerting is dead",
         (Condition(Always(), "==", 1),), "1", 0,
     ),
 )  # fmt: skip

@@ -69,8 +69,9 @@ class Encoder:
             series[name], kept = self._kept(of_metric, now)
             metric = add_metric()
             metric.MergeFromString(self._metrics[name])
-            for part in _parts(len(of_metric), max(_LEAST_PART, len(of_metric) // _MOST_PARTS)):
-                self._fill(_data(metric).data_points, of_metric[part], kept[part], now)
+            into, size = _data(metric).data_points, max(_LEAST_PART, len(kept) // _MOST_PARTS)
+            for part in _parts(len(kept), size):
+                self._fill(into, of_metric[part], kept[part], now)
         self._series = series
         sleep(_PAUSE_SECONDS)
         return request
@@ -121,19 +122,17 @@ class Encoder:
             one.time_unix_nano = time
             if point is series.held:
                 continue
+            if kind != "gauge":
+                one.start_time_unix_nano = round(point.start * 1e9)
             if kind == "gauge":
                 one.as_double = point.value
+            elif kind == "counter":
+                one.as_int = round(point.value)
             else:
-                one.start_time_unix_nano = round(point.start * 1e9)
-                if kind == "counter":
-                    one.as_int = round(point.value)
-                else:
-                    if series.held is not None:
-                        one.ClearField("bucket_counts")
-                    counts = [*map(round, point.counts)]
-                    one.bucket_counts.extend(counts)
-                    one.count = sum(counts)
-                    one.sum = point.total
+                counts = [*map(round, point.counts)]
+                one.bucket_counts[:] = counts  # in place of those that were kept
+                one.count = sum(counts)
+                one.sum = point.total
             if point is series.last:
                 # Only now: of what changes each time, it would be in vain.
                 series.known, series.held = one.SerializeToString(), point

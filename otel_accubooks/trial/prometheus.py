@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from otel_accubooks.contract.alerts import BY_NAME
+from otel_accubooks.contract.alerts import BY_NAME, WATCHDOG
 from otel_accubooks.contract.pipeline import QUEUE_CAPACITY, TEST, TEST_ALERT
 from otel_accubooks.servers.alertmanager import Alertmanager
 from otel_accubooks.servers.api import ApiError
@@ -27,7 +27,7 @@ from otel_accubooks.vendors.alertmanager import TRIED
 from otel_accubooks.vendors.prometheus_rules import rules
 
 ALERT = BY_NAME["TestAlert"]
-BACKEND, RULE, WATCHDOG = "Prometheus", "rule", "Watchdog"
+BACKEND, RULE = "Prometheus", "rule"
 # The gateway's queue, and where it is scraped two intervals of 15 s.
 STORED_SECONDS = 60.0
 # Rules are evaluated every 15 s; one evaluation may just have begun.

@@ -17,10 +17,11 @@ from dataclasses import replace
 from typing import Literal
 
 from otel_accubooks.apply import accounts
+from otel_accubooks.contract.alerts import WATCHDOG
 from otel_accubooks.servers.settings import Servers
 from otel_accubooks.trial.channels import Channels
 from otel_accubooks.trial.hop import Hop
-from otel_accubooks.trial.prometheus import BACKEND, RULE, WATCHDOG, PrometheusWay
+from otel_accubooks.trial.prometheus import BACKEND, RULE, PrometheusWay
 from otel_accubooks.trial.station import Station, Trial, follow
 from otel_accubooks.trial.way import GATEWAY, Stage, Way
 from otel_accubooks.vendors.addresses import Addresses

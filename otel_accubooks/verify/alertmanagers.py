@@ -12,7 +12,7 @@ import httpx
 import yaml
 
 from otel_accubooks.contract.alert import Alert
-from otel_accubooks.contract.alerts import ALERTS
+from otel_accubooks.contract.alerts import ALERTS, WATCHDOG
 from otel_accubooks.servers.alertmanager import Alertmanager
 from otel_accubooks.servers.api import DIRECT, Api, ApiError
 from otel_accubooks.servers.exposition import Exposition, exposed, total
@@ -25,7 +25,6 @@ from otel_accubooks.verify.routes import additions, differences, unequal
 from otel_accubooks.verify.source import clock
 from otel_accubooks.verify.way import Site
 
-WATCHDOG = "Watchdog"
 # Prometheus tells again of what lasts once a minute.
 RESENT_SECONDS = 60.0
 _PATIENCE_SECONDS = RESENT_SECONDS + 30

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
-from otel_accubooks.contract.alerts import ALERTS
-from otel_accubooks.contract.query import Always
+from otel_accubooks.contract.alerts import WATCHDOG
 from otel_accubooks.servers.api import Api, ApiError
 from otel_accubooks.vendors.addresses import Addresses
 from otel_accubooks.verify.datadog_monitors import Monitors
@@ -15,7 +14,6 @@ from otel_accubooks.verify.look import Look
 
 _SETTINGS = "/api/v1/integration"
 _WEBHOOKS = f"{_SETTINGS}/webhooks/configuration/webhooks"
-WATCHDOG = next(a for a in ALERTS if any(isinstance(c.query, Always) for c in a.conditions))
 
 
 def channel_faults(api: Api, to: Addresses) -> Iterator[str]:
@@ -67,11 +65,11 @@ def heartbeat_look(api: Api, to: Addresses, monitors: Monitors) -> Look:
             f"Datadog has no webhook {name} to heartbeat_url of alerting.toml: add it there, under"
             " Integrations > Webhooks"
         )
-    state = monitors.state(WATCHDOG.name)
-    finding.evidence.append(f"{WATCHDOG.name} is in state {state or 'unknown'}")
+    state = monitors.state(WATCHDOG)
+    finding.evidence.append(f"{WATCHDOG} is in state {state or 'unknown'}")
     if state != "Alert":
         finding.faults.append(
-            f"{WATCHDOG.name} is in state {state or 'unknown'}, expected Alert, always: do points come?"
+            f"{WATCHDOG} is in state {state or 'unknown'}, expected Alert, always: do points come?"
         )
     finding.doubts.append(
         f"whether the switch hears cannot be seen here: confirm that {urlsplit(to.heartbeat_url).hostname}"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from otel_accubooks.apply import accounts
 from otel_accubooks.apply.newrelic import changes
 from otel_accubooks.apply.newrelic.nerdgraph import NerdGraph
-from otel_accubooks.contract.alerts import ALERTS
+from otel_accubooks.contract.alerts import ALERTS, WATCHDOG
 from otel_accubooks.contract.alerts import BY_NAME as ALERTS_BY_NAME
 from otel_accubooks.contract.dashboards import DASHBOARDS
 from otel_accubooks.contract.panel import Dashboard
@@ -34,7 +34,6 @@ from otel_accubooks.verify.way import Site, Step, Way
 _VENDOR = "New Relic"
 _RETENTION = "30 days for points, and 13 months for what is added up by the minute"
 _TELLING = ("destination", "channel", "workflow")
-_WATCHDOG = "Watchdog"
 
 
 class _Account:
@@ -176,9 +175,9 @@ class _Account:
             )
             yield finding.look("")
             return
-        if _WATCHDOG not in open_incidents(self._points, policy("none")):
+        if WATCHDOG not in open_incidents(self._points, policy("none")):
             finding.faults.append(
-                f"no incident of {_WATCHDOG} is open, expected one, always: do points come?"
+                f"no incident of {WATCHDOG} is open, expected one, always: do points come?"
             )
         host = urlsplit(self._site.to.heartbeat_url).hostname
         finding.doubts.append(

@@ -8,13 +8,14 @@ from typing import Any
 
 import yaml
 
+from otel_accubooks.contract.alerts import WATCHDOG
 from otel_accubooks.contract.metrics import METRICS
 from otel_accubooks.servers.alertmanager import Alertmanager
 from otel_accubooks.servers.api import ApiError
 from otel_accubooks.servers.exposition import exposed, total
 from otel_accubooks.servers.prometheus import Prometheus, Sample
 from otel_accubooks.vendors.prometheus_rules import rules
-from otel_accubooks.verify.alertmanagers import WATCHDOG, look_at_telling
+from otel_accubooks.verify.alertmanagers import look_at_telling
 from otel_accubooks.verify.dashboards import Watched, same
 from otel_accubooks.verify.finding import Finding, until
 from otel_accubooks.verify.look import Look

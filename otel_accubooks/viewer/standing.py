@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from otel_accubooks.contract.alert import Alert
-from otel_accubooks.contract.alerts import BY_NAME
+from otel_accubooks.contract.alerts import BY_NAME, WATCHDOG
 from otel_accubooks.contract.panel import URGENT, Panel
 from otel_accubooks.contract.query import DAY, MINUTE
 from otel_accubooks.servers.prometheus import Sample
@@ -18,11 +18,10 @@ from otel_accubooks.viewer.reading import View, of_service
 
 SHOWN = 10
 _STEP = MINUTE
-_HEARTBEAT = "Watchdog"
 # Prometheus's own series of its alerts; those of others are none of our business.
 _FIRING = f'ALERTS{{alertstate="firing", alertname=~{quoted("|".join(BY_NAME))}}}'
 _SILENT = (
-    f"{_HEARTBEAT} does not fire: was Prometheus started less than a minute ago? Else, are the rules"
+    f"{WATCHDOG} does not fire: was Prometheus started less than a minute ago? Else, are the rules"
     " of rendered/prometheus loaded?"
 )
 _OWN_LABELS = ("__name__", "alertname", "alertstate", "severity", "escalation", SERVICE)
@@ -105,7 +104,7 @@ def ask_fired(panel: Panel, view: View, prometheus: Prometheus) -> Callable[[], 
         episodes = [
             episode
             for row in _about(view.service, rows, services.result())
-            if row.labels["alertname"] != _HEARTBEAT
+            if row.labels["alertname"] != WATCHDOG
             for episode in _episodes(row, end)
         ]
         episodes.sort(key=lambda episode: (-episode.began, episode.alert.name, episode.what))
@@ -115,7 +114,7 @@ def ask_fired(panel: Panel, view: View, prometheus: Prometheus) -> Callable[[], 
 
 
 def _beats(rows: list[Sample]) -> bool:
-    return any(row.labels["alertname"] == _HEARTBEAT for row in rows)
+    return any(row.labels["alertname"] == WATCHDOG for row in rows)
 
 
 def _about(service: str, rows: list[Sample], services: list[str]) -> list[Sample]:

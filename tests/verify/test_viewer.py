@@ -131,9 +131,8 @@ def test_alerts_of_a_prometheus_just_started_are_waited_for(
     tmp_path: Path, feeding: Application
 ) -> None:
     """It keeps none before the third evaluation, so that the executive dashboard knows of none."""
-    young = scraping(tmp_path, feeding, rules_interval="10s", settled=False)
     with (
-        young as prometheus,
+        scraping(tmp_path, feeding, young=True) as prometheus,
         viewing(prometheus.url) as teams,
         viewing(prometheus.url, PUBLIC) as all_,
     ):

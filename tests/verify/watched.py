@@ -26,12 +26,12 @@ SECONDS = 60
 
 @contextlib.contextmanager
 def scraping(
-    folder: Path, application: Application, rules_interval: str = "1s", settled: bool = True
+    folder: Path, application: Application, *, young: bool = False
 ) -> Iterator[Prometheus]:
-    """Once it has what panels are computed from; unless `settled`, it may not keep alerts yet."""
+    """Once it has what panels are computed from; where it is `young`, but for alerts."""
     folder.mkdir(parents=True, exist_ok=True)
     rules = folder / "heartbeat.yml"
-    rules.write_text(_RULES.format(interval=rules_interval))
+    rules.write_text(_RULES.format(interval="10s" if young else "1s"))
     binary = find_prometheus(print)
     (folder / "history").write_text(application.history())
     subprocess.run(
@@ -48,7 +48,7 @@ def scraping(
         rules=rules,
     ) as prometheus:
         eventually(lambda: bool(prometheus.query('up{job="accubooks"}')), True, SECONDS)
-        if settled:
+        if not young:
             alerts = 'ALERTS{alertname="Watchdog"}'
             eventually(lambda: bool(prometheus.query(alerts)), True, SECONDS)
         yield prometheus
