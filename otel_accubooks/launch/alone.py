@@ -6,27 +6,73 @@ and goes under the service's: so nothing is told twice.
 
 from __future__ import annotations
 
+import mmap
 import os
 import uuid
 from collections.abc import Callable
 from logging import getLogger
 
+from otel_accubooks.recorder.files import SPARE_DESCRIPTORS, check_descriptors
 from otel_accubooks.recorder.process import recorder
 from otel_accubooks.recorder.unpatched import allocate_lock
 
 _log = getLogger("otel_accubooks")
 
+LOOK_SECONDS = 2.0
+NEEDED_BYTES = 64 * 1024 * 1024  # of address space, the stack of a thread among them
+_NEEDED = (
+    f"it never had the {NEEDED_BYTES // 2**20} MiB of address space (ulimit -v) and the "
+    f"{SPARE_DESCRIPTORS} descriptors (ulimit -n) that it takes"
+)
 LAST_SECONDS = 1.5  # counts are worth more than the share of spans
 
 
 def begin(interval: float) -> None:
-    """To be called where this process began to keep values in its memory: sends them from now on."""
+    """To be called where this process began to keep values in its memory: sends them from now on.
+
+    Where there is no room for that it waits for some. Mostly there is later, and then all is shared.
+    """
+    from otel_accubooks.instrument.polling import polls
+    from otel_accubooks.launch.process_end import at_end
+
+    waiting = {os.getpid()}
+
+    def attempt() -> None:
+        if os.getpid() in waiting and recorder.memory is not None and _room():
+            waiting.clear()
+            _begin(interval)
+
+    def last(_: float) -> None:
+        # What sends cannot be imported any more, since the interpreter is ending.
+        recorder.rejoin()
+        if waiting and recorder.memory is not None:
+            _log.warning(
+                "otel-accubooks: what process %d counted is not sent: %s", *waiting, _NEEDED
+            )
+
+    attempt()
+    if waiting:
+        polls.add_everywhere(f"sending alone from {os.getpid()}", attempt, LOOK_SECONDS)
+        at_end(last)
+
+
+def _begin(interval: float) -> None:
     from otel_accubooks.instrument.polling import in_background
     from otel_accubooks.launch.process_end import at_end
 
     alone = Alone(interval)
     alone.waits = in_background(alone.run)
     at_end(alone.end)
+
+
+def _room() -> bool:
+    # The application may need what is left: sending takes descriptors, and imports the SDK.
+    try:
+        check_descriptors()
+        mmap.mmap(-1, NEEDED_BYTES).close()
+    except OSError:
+        return False
+    return True
 
 
 class Alone:

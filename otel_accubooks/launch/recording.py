@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from functools import partial
 from logging import getLogger
 from time import monotonic
 
 from otel_accubooks.launch.settings import Settings
-from otel_accubooks.recorder.files import check_descriptors
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.locks import ServiceLock
 from otel_accubooks.recorder.process import recorder
@@ -61,7 +59,7 @@ def begin(given: Settings, pid: int, started: float) -> None:
     if given.exports:
         from otel_accubooks.launch import alone
 
-        recorder.on_memory(partial(_send_alone, partial(alone.begin, given.interval_seconds)))
+        recorder.on_memory(partial(alone.begin, given.interval_seconds))
     if given.users_key is not None:
         from otel_accubooks.instrument import users
 
@@ -80,24 +78,6 @@ def _say(given: Settings) -> None:
             _said.add(problem)
             if recorder.first_to_say(problem):
                 _log.warning("otel-accubooks: %s", problem)
-
-
-def _send_alone(begin: Callable[[], None]) -> None:
-    # What sends needs descriptors of its own. Mostly there are enough later, and then all is shared.
-    from otel_accubooks.instrument.polling import polls
-
-    waiting = {os.getpid()}
-
-    def attempt() -> None:
-        if os.getpid() in waiting and recorder.memory is not None:
-            waiting.clear()
-            begin()
-
-    try:
-        check_descriptors()
-        attempt()
-    except OSError:
-        polls.add_everywhere(f"sending alone from {os.getpid()}", attempt, REJOIN_SECONDS)
 
 
 def _see_to_exporter() -> None:

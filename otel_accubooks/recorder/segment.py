@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from otel_accubooks.recorder import layout
@@ -91,15 +92,19 @@ class MemorySegment(Segment):
         own[self.name] = self
 
 
+def _mapped(mapping: Callable[[int], mmap.mmap]) -> mmap.mmap:
+    # Pages that were never touched cost nothing, but where address space is scarce.
+    try:
+        return mapping(layout.CAPACITY_BYTES)
+    except OSError:
+        return mapping(layout.CAPACITY_BYTES // 16)
+
+
 def _memory() -> mmap.mmap | bytearray:
-    # Pages that were never touched cost nothing, but where address space is scarce. Of a `bytearray`
-    # that is true only where the C library has never used that place before.
-    for size in (layout.CAPACITY_BYTES, layout.CAPACITY_BYTES // 16):
-        try:
-            return mmap.mmap(-1, size, flags=_PRIVATE)
-        except OSError:
-            pass
-    return bytearray(layout.RESERVE_BYTES)
+    try:
+        return _mapped(lambda size: mmap.mmap(-1, size, flags=_PRIVATE))
+    except OSError:
+        return bytearray(layout.RESERVE_BYTES)
 
 
 class SegmentWriter(Segment):
@@ -116,13 +121,15 @@ class SegmentWriter(Segment):
             self._inode = os.fstat(self._fd).st_ino
             self._reserved = 0
             self._reserve(layout.HEADER_BYTES)
-            os.ftruncate(self._fd, layout.CAPACITY_BYTES)
-            memory = map_file(self._fd, layout.CAPACITY_BYTES, write=True)
-            super().__init__(name, folder, memory, header)
+            super().__init__(name, folder, _mapped(self._map), header)
         except BaseException:
             os.unlink(self._hidden)
             os.close(self._fd)
             raise
+
+    def _map(self, size: int) -> mmap.mmap:
+        os.ftruncate(self._fd, size)
+        return map_file(self._fd, size, write=True)
 
     def _reserve(self, needed: int) -> None:
         # A page that the file system cannot give kills the process that touches it (SIGBUS).

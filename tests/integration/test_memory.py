@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import Service, eventually
+
+from otel_accubooks.stack.process import Server
 
 
 @pytest.fixture
@@ -58,3 +62,34 @@ def test_what_is_shared_later_is_not_told_twice(unshared: Service) -> None:
     assert sorted(s.value for s in series) == [7, 20]
     assert len({s.instance for s in series}) == 2
     unshared.state = state
+
+
+def spare(server: Server, size: int | None) -> None:
+    """The one worker may have `size` bytes of address space more than it has, or all there is."""
+    (worker,) = psutil.Process(server.pid).children()
+    most = resource.RLIM_INFINITY if size is None else worker.memory_info().vms + size
+    resource.prlimit(worker.pid, resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+
+
+def test_the_last_address_space_is_the_applications(unshared: Service) -> None:
+    """Where sending would take what is left, it waits: requests are answered, and all is sent later."""
+    with unshared.gunicorn("-w", "1", "--preload") as server:
+        spare(server, 6 * 2**20)
+        for number in range(20):
+            unshared.get(f"/hello/{number}").raise_for_status()
+        spare(server, None)
+        # Without room for a thread, it is requests that look after things.
+        assert eventually(lambda: unshared.get("/teapot") and unshared.requests() >= 20)
+    assert unshared.requests(route="/hello/<name>") == 20
+    assert unshared.log().count("otel-accubooks:") == 1
+    assert "MemoryError" not in unshared.log()
+
+
+def test_what_could_not_be_sent_to_the_end_is_named(unshared: Service) -> None:
+    """One line says that counts are lost, where there was never any room to send them."""
+    with unshared.gunicorn("-w", "1", "--preload") as server:
+        spare(server, 4 * 2**20)
+        for number in range(20):
+            unshared.get(f"/hello/{number}").raise_for_status()
+    assert unshared.requests() == 0
+    assert unshared.log().count("counted is not sent: it never had the 64 MiB") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import resource
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.memory import MemoryReader
 from otel_accubooks.recorder.recorder import Recorder
 from otel_accubooks.recorder.service import ServiceReader
-from tests.recorder.processes import in_child, read, values
+from tests.recorder.processes import in_child, read, record_and_die, values
 
 pytestmark = pytest.mark.usefixtures("bound")
 
@@ -165,6 +166,21 @@ def test_where_address_space_is_scarce_it_is_smaller(
     recorder.counter(HITS).labels().add(2)
     assert recorder.memory is not None
     assert len(recorder.memory.memory) == 2**20
+
+
+def test_what_is_shared_is_smaller_too(tmp_path: Path) -> None:
+    """A process that cannot have the usual 16 MiB shares what fits in one: others read it."""
+    folder = StateFolder(tmp_path / "shared" / "one")
+
+    def work(recorder: Recorder) -> None:
+        left = psutil.Process().memory_info().vms + 8 * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (left, left))
+        recorder.counter(HITS).labels().add(2)
+        assert recorder.segment is not None
+        assert len(recorder.segment.memory) == 2**20
+
+    record_and_die(folder, work)
+    assert values(ServiceReader(folder).read(), HITS) == {(): 2}
 
 
 def test_memory_that_is_not_used_costs_nothing(recorder: Recorder) -> None:

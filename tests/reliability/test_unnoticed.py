@@ -12,7 +12,7 @@ import pytest
 from otel_accubooks.stack.otlp_receiver import OtlpReceiver
 from otel_accubooks.stack.postgres import Postgres
 from otel_accubooks.stack.redis import Redis
-from tests.reliability.unnoticed import Pair, Seen, System, Way, live_through
+from tests.reliability.unnoticed import Pair, Seen, System, Way, address_space, live_through
 from tests.reliability.unwell import Collector
 
 ROUNDS = 10
@@ -94,6 +94,15 @@ def test_no_process_to_be_had(
     way = Way("no process", both=system.env, meanwhile=lambda _: system.set())
     seen = live_through(way, tmp_path / "life", services, sink, ROUNDS)
     assert_unnoticed(seen, "the process that sends the metrics cannot be started .Resource temp")
+
+
+def test_hardly_any_address_space(
+    tmp_path: Path, services: Mapping[str, str], sink: OtlpReceiver
+) -> None:
+    """Workers share what they count all the same: nothing is to be said, and nothing is missing."""
+    way = Way("4 MiB left", begin=lambda pair: address_space(pair, 4 * 2**20), is_said=False)
+    seen = live_through(way, tmp_path / "life", services, sink, ROUNDS)
+    assert (seen.differing, seen.lines, seen.counted) == (0, [], seen.requests)
 
 
 def test_a_clock_that_is_set(

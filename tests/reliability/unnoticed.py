@@ -64,6 +64,12 @@ def teapot():
     abort(418)
 """
 
+# Whose worker has loaded the application.
+SERVER_HOOKS = """
+def post_worker_init(worker):
+    open("ready-%d" % worker.pid, "w").close()
+"""
+
 SCRIPT = """
 import os, time
 import redis
@@ -213,6 +219,7 @@ class Pair:
             place = folder / name
             place.mkdir()
             (place / "app.py").write_text(APP)
+            (place / "gunicorn.conf.py").write_text(SERVER_HOOKS)
             self.sides[name] = Side(
                 place,
                 environment,
@@ -246,8 +253,8 @@ class Pair:
 
     def is_up(self) -> bool:
         """True once each worker has the application: what both answer then is no start any more."""
-        up = [side for side in self.sides.values() if len(side.processes()) > WORKERS]
-        if len(up) < 2:
+        ready = [len([*side.folder.glob("ready-*")]) for side in self.sides.values()]
+        if min(ready) < WORKERS:
             return False
         self._ask("/nowhere")
         return True
