@@ -105,11 +105,11 @@ def replace_file(path: Path, content: str | bytes) -> None:
         os.close(fd)
 
 
-def lock_file(fd: int, *, blocking: bool = False, shared: bool = False) -> bool:
+def lock_file(fd: int, *, shared: bool = False) -> bool:
     """Takes a POSIX lock, which dies with its process and is not inherited; True if it was had."""
     mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.lockf(fd, mode if blocking else mode | fcntl.LOCK_NB)
+        fcntl.lockf(fd, mode | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
     return True

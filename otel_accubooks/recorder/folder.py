@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from otel_accubooks.recorder.files import (
@@ -20,12 +22,16 @@ from otel_accubooks.recorder.files import (
     sharing_is_possible,
 )
 from otel_accubooks.recorder.segment import SEGMENT_PREFIX
+from otel_accubooks.recorder.unpatched import sleep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BASE_NAME = "base"
 _ENTER = 0o011  # to pass through, not to list
+# Who removes a folder takes milliseconds; a request may be waiting.
+_OTHERS_SECONDS = 0.25
+_LOOK_SECONDS = 0.002
 
 
 class FolderError(OSError):
@@ -193,11 +199,16 @@ class StateFolder:
     def membership(self, *, leaving: bool = False) -> Iterator[None]:
         """Joining (shared) against removing the folder (exclusive, `leaving`).
 
-        Raises FolderError where the folder was removed while this waited: make it, and try again.
+        Raises FolderError where the folder was removed while this waited: make it, and try again; and
+        OSError where another process holds it and does not go on (a debugger has it, or SIGSTOP).
         """
         fd = self.open_lock("folder")
         try:
-            lock_file(fd, blocking=True, shared=not leaving)
+            give_up = monotonic() + _OTHERS_SECONDS
+            while not lock_file(fd, shared=not leaving):
+                if monotonic() >= give_up:
+                    raise OSError(errno.EBUSY, "held by a process that does not go on")
+                sleep(_LOOK_SECONDS)
             try:
                 same = os.lstat(self.lock_path("folder")).st_ino == os.fstat(fd).st_ino
             except FileNotFoundError:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from otel_accubooks.contract import metrics as m
+from otel_accubooks.recorder import fork
 from otel_accubooks.recorder.folder import FolderError, StateFolder
 from otel_accubooks.recorder.presence import deployment_secret
+from otel_accubooks.recorder.recorder import Recorder
+from otel_accubooks.recorder.service import ServiceReader
+from tests.recorder.processes import values
 
 
 def test_it_is_private(tmp_path: Path) -> None:
@@ -67,6 +73,33 @@ def test_removal_and_joining_exclude_each_other(tmp_path: Path) -> None:
     os.close(fd)
     with pytest.raises(FileNotFoundError), folder.membership():
         pass
+
+
+@pytest.mark.usefixtures("bound")
+def test_nobody_waits_for_one_that_does_not_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Stopped while it removes the folder, it holds up no request: counts stay in memory meanwhile."""
+    folder = StateFolder(tmp_path / "a" / "b")
+    folder.make()
+    ready, held = os.pipe()
+    if (pid := os.fork()) == 0:
+        with folder.membership(leaving=True):
+            os.write(held, b".")
+            signal.pause()
+    os.read(ready, 1)
+    try:
+        fork.generation[0] = 0
+        recorder = Recorder(StateFolder(folder.path))
+        recorder.counter(m.CACHE_HITS_TOTAL).labels().add(3)
+        assert recorder.memory is not None
+        assert "held by a process that does not go on" in caplog.text
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    recorder.rejoin()
+    assert recorder.memory is None
+    assert values(ServiceReader(folder).read(), m.CACHE_HITS_TOTAL) == {(): 3}
 
 
 def test_all_processes_have_the_same_secret(tmp_path: Path) -> None:
