@@ -1,4 +1,7 @@
-"""The servers that come from the system's packages: which are missing, and getting them."""
+"""The servers that come from the system's packages: which are missing, and getting them.
+
+For the tests also those that may have to be built, which takes longer than a test may.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from otel_accubooks.stack.binaries import NotFoundError, find_collector, find_prometheus3
 
 # program: the Debian package that brings it
 PROGRAMS: Mapping[str, str] = {
@@ -56,10 +61,21 @@ def main(*, for_tests: bool = False) -> int:
     if for_tests:
         packages += missing_packages(FOR_TESTS)
     problem = install(packages) if packages else None
+    if for_tests and not problem:
+        problem = _build()
     if problem:
         print(f"otel-accubooks: {problem}", file=sys.stderr)
         return 1
     return 0
+
+
+def _build() -> str | None:
+    try:
+        find_collector()
+        find_prometheus3()
+    except NotFoundError as error:
+        return str(error)
+    return None
 
 
 if __name__ == "__main__":
