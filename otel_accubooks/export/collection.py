@@ -12,11 +12,14 @@ from otel_accubooks.export import people
 from otel_accubooks.export.queue_workers import utilization
 from otel_accubooks.export.ratios import Windows
 from otel_accubooks.recorder.health import targets
+from otel_accubooks.recorder.pacing import Pause, no_pause, parts
 from otel_accubooks.recorder.reader import SegmentReader
 from otel_accubooks.recorder.root import Root
 from otel_accubooks.recorder.sessions import add_over
 from otel_accubooks.recorder.totals import Point, Totals
 from otel_accubooks.recorder.visits import Sessions
+
+_PART = 1024  # series at once
 
 
 class Reader(Protocol):
@@ -36,8 +39,16 @@ class HostReader(Protocol):
 class Collection:
     """Reads the segments and the host, and derives what the contract derives from them."""
 
-    def __init__(self, reader: Reader, host: HostReader, windows: Windows | None = None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        host: HostReader,
+        windows: Windows | None = None,
+        pause: Pause = no_pause,
+    ) -> None:
+        """`pause` is called now and then while points are made."""
         self._reader = reader
+        self._pause = pause
         self.windows = windows or Windows()
         self.totals = Totals()  # as they were last read, and when
         self.now = 0.0
@@ -63,7 +74,9 @@ class Collection:
             self.totals, self.sessions = totals, totals.visits.sessions(now)
             add_over(totals, self.sessions)
         points = self._recorded(totals)
+        self._pause()
         points.extend(self.windows.percentages(totals, now))
+        self._pause()
         points.extend(people.points(totals, self.sessions, now, self.hosts))
         points.extend(utilization(totals))
         points.extend(self._service(totals, now))
@@ -71,14 +84,15 @@ class Collection:
         return points
 
     def _recorded(self, totals: Totals) -> list[Point]:
-        recorded, first = [], self._starts.setdefault
-        for key, point in totals.points.items():
-            metric, start = point.metric, point.start
-            if metric.group == "unsent":
-                continue
-            if metric.type != "gauge" and first(key, start) != start:
-                point = self._started(key, point)  # noqa: PLW2901
-            recorded.append(point)
+        recorded, first, series = [], self._starts.setdefault, [*totals.points.items()]
+        for part in parts(len(series), _PART, self._pause):
+            for key, point in series[part]:
+                metric, start = point.metric, point.start
+                if metric.group == "unsent":
+                    continue
+                if metric.type != "gauge" and first(key, start) != start:
+                    point = self._started(key, point)  # noqa: PLW2901
+                recorded.append(point)
         return recorded
 
     def _started(self, series: Hashable, point: Point) -> Point:

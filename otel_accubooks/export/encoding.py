@@ -8,8 +8,7 @@ nothing happens, the numbers are kept too, but for the time.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from time import sleep
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
@@ -17,13 +16,12 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricsData, Resour
 from opentelemetry.sdk.resources import Resource
 
 from otel_accubooks.export.points import in_order, metrics_data
+from otel_accubooks.recorder.pacing import parts, pause
 from otel_accubooks.recorder.totals import Point
 
 _AT_ONCE = 500  # series that are encoded for the first time: what the SDK needs for more is much
-# In one go, an export holds a processor for so long that whoever answers a request waits for it.
 _LEAST_PART = 64
 _MOST_PARTS = 50
-_PAUSE_SECONDS = 0.001
 _MOMENTARY = (
     ("as_int", "start_time_unix_nano", "time_unix_nano"),
     ("as_double", "time_unix_nano"),
@@ -60,7 +58,7 @@ class Encoder:
 
         It is made in parts, with pauses before, between and after them.
         """
-        sleep(_PAUSE_SECONDS)
+        pause()
         request = self._encode([], now)
         add_metric = request.resource_metrics[0].scope_metrics[0].metrics.add
         series: dict[str, _Known] = {}
@@ -70,10 +68,10 @@ class Encoder:
             metric = add_metric()
             metric.MergeFromString(self._metrics[name])
             into, size = _data(metric).data_points, max(_LEAST_PART, len(kept) // _MOST_PARTS)
-            for part in _parts(len(kept), size):
+            for part in parts(len(kept), size, pause):
                 self._fill(into, of_metric[part], kept[part], now)
         self._series = series
-        sleep(_PAUSE_SECONDS)
+        pause()
         return request
 
     def _encode(self, points: list[Point], now: float) -> Any:
@@ -99,7 +97,7 @@ class Encoder:
     def _first(self, points: list[Point], now: float) -> _Known:
         found = {}
         fields = (*_FIELDS[points[0].metric.type], "exemplars")
-        for part in _parts(len(points), _AT_ONCE):
+        for part in parts(len(points), _AT_ONCE, pause):
             some = points[part]
             metric = self._encoded(some, now)
             for point, one in zip(some, _data(metric).data_points, strict=True):
@@ -137,14 +135,6 @@ class Encoder:
                 # Only now: of what changes each time, it would be in vain.
                 series.known, series.held = one.SerializeToString(), point
             series.last = point
-
-
-def _parts(number: int, size: int) -> Iterator[slice]:
-    """Slices of so many items, each of at most `size`, with a pause between one and the next."""
-    for at in range(0, number, size):
-        if at:
-            sleep(_PAUSE_SECONDS)
-        yield slice(at, at + size)
 
 
 def _data(metric: Any) -> Any:

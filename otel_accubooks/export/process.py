@@ -34,6 +34,7 @@ from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.folding import Folding
 from otel_accubooks.recorder.identity import service_identity
 from otel_accubooks.recorder.locks import ExporterLock
+from otel_accubooks.recorder.pacing import pause
 from otel_accubooks.recorder.sweeping import sweep, sweep_abandoned
 from otel_accubooks.recorder.totals import Point, Totals
 
@@ -56,11 +57,11 @@ class Exporter:
         """`lock` is the exporter's, and held."""
         self._folder = folder
         self._status = Status(folder.path / "status")
-        self._folding = Folding(folder, self._status.note, lock.is_there)
+        self._folding = Folding(folder, self._status.note, lock.is_there, pause)
         self._host = Host(folder.path / "host")
         self._shared = Shared(folder.path / "shared")
         windows = Windows(self._shared.past())
-        self._collection = Collection(self._folding.reader, self._host, windows)
+        self._collection = Collection(self._folding.reader, self._host, windows, pause)
         self._reading = threading.Lock()
         self._pushers: list[Pusher] = []
         self._page: Page | None = None
@@ -137,6 +138,7 @@ class Exporter:
     def _collect(self) -> list[Point]:
         with self._reading:
             self._folding.fold()
+            pause()
             points = self._collection.collect()
             collected = self._collection
             self._folding.keep_sessions(collected.totals, collected.sessions, collected.now)

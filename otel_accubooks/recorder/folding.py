@@ -14,6 +14,7 @@ from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.header import Header, publish
 from otel_accubooks.recorder.limit import beyond, merge
 from otel_accubooks.recorder.locks import ServiceLock
+from otel_accubooks.recorder.pacing import Pause, no_pause
 from otel_accubooks.recorder.root import Root
 from otel_accubooks.recorder.segment import SEGMENT_PREFIX, SegmentError
 from otel_accubooks.recorder.service import Say, ServiceReader
@@ -38,15 +39,17 @@ class Folding:
         folder: StateFolder,
         say: Say | None = None,
         ours: Callable[[], bool] = lambda: True,
+        pause: Pause = no_pause,
     ) -> None:
         """`say` is told what is refused and what fails, as one line each; by default it is logged.
 
         `ours` says no once the folder was deleted: what is there by now may be another exporter's.
+        `pause` is the reader's.
         """
         self._folder = folder
         self._say = say or _to_log
         self._ours = ours
-        self.reader = ServiceReader(folder, folds=True, ours=ours, say=self._say)
+        self.reader = ServiceReader(folder, folds=True, ours=ours, say=self._say, pause=pause)
         self._full = False
         self._handing_over = ServiceLock(folder, _HANDING_OVER)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from otel_accubooks.recorder import layout
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.limit import beyond, merge
+from otel_accubooks.recorder.pacing import Pause, no_pause
 from otel_accubooks.recorder.reader import OwnSegmentReader, SegmentReader
 from otel_accubooks.recorder.segment import SegmentError, own
 from otel_accubooks.recorder.sums import Sums
@@ -36,11 +37,12 @@ class ServiceReader:
         folds: bool = False,
         ours: Callable[[], bool] = lambda: True,
         say: Say | None = None,
+        pause: Pause = no_pause,
     ) -> None:
         """`folds` is for the one who folds: what it lost sight of is held until it is in the base.
 
         While `ours` says no, what is in the folder is another's and not looked at. `say` is told what
-        is refused, as one line each.
+        is refused, as one line each. `pause` is called now and then while it is added up.
         """
         self.folder = folder
         self.readers: dict[str, SegmentReader] = {}
@@ -56,7 +58,7 @@ class ServiceReader:
         self._looked = False
         self._say = say or _unsaid
         self._refused: dict[str, tuple[int, int]] = {}
-        self._sums = Sums()
+        self._sums = Sums(pause)
         self._last = Totals()
         self._origin: tuple[int, int] | None = None
 

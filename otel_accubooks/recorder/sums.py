@@ -11,6 +11,7 @@ from struct import Struct
 
 from otel_accubooks.contract.metric import Metric
 from otel_accubooks.recorder import exemplars, layout
+from otel_accubooks.recorder.pacing import Pause, no_pause, parts
 from otel_accubooks.recorder.reader import Record, SegmentReader
 from otel_accubooks.recorder.totals import (
     LATEST,
@@ -24,6 +25,8 @@ from otel_accubooks.recorder.totals import (
     sound,
 )
 
+_PART = 1024  # series whose bytes are compared at once
+_FEW = 256  # that are added up
 Source = tuple[SegmentReader, bool]  # a segment, and whether its gauges count
 
 
@@ -34,7 +37,8 @@ class Sums:
     bytes of each segment as they were last read, to see what changed since.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pause: Pause = no_pause) -> None:
+        self._pause = pause
         self._follow([])
 
     def _follow(self, sources: list[Source]) -> None:
@@ -52,9 +56,17 @@ class Sums:
             self._follow(sources)
         changed: dict[_Sum, None] = {}  # in the order in which they were made, and are in memory
         for followed in self._followed:
-            followed.look(self._sums, changed)
+            followed.look(self._sums, changed, self._pause)
+            self._pause()
         now = time.time()
         changed.update(dict.fromkeys(found for found in self._traced if found.expires < now))
+        in_order = [*changed]
+        for part in parts(len(in_order), _FEW, self._pause):
+            self._add_up(in_order[part])
+        self._pause()
+        return self._totals(base)
+
+    def _add_up(self, changed: list[_Sum]) -> None:
         for found in changed:
             found.add_up()
             if found.unsound:
@@ -63,7 +75,6 @@ class Sums:
                 self._unsound.discard(found)
             if found.traces:
                 self._traced.add(found)
-        return self._totals(base)
 
     def _totals(self, base: SegmentReader | None) -> Totals:
         points = {key: s.point for key, s in self._sums.items() if s.point is not None}
@@ -195,7 +206,7 @@ class _Followed:
         self._folded: set[str] = set()
         self._foreign: set[str] = set()
 
-    def look(self, sums: dict[Key, _Sum], changed: dict[_Sum, None]) -> None:
+    def look(self, sums: dict[Key, _Sum], changed: dict[_Sum, None], pause: Pause) -> None:
         """Adds to `changed` what changed since the last look, and new series to `sums`."""
         records = self._reader.parsed
         for record in records[self._known :]:
@@ -203,10 +214,11 @@ class _Followed:
         self._known = len(records)
         last, now = self._last, self._reader.snapshot()
         if now != last:
-            places = zip(self._begins, self._ends, self._sums, strict=True)
-            # What is beyond the end of the last one is no bytes there.
-            here = [found for a, b, found in places if now[a:b] != last[a:b]]
-            changed.update(dict.fromkeys(here))
+            for part in parts(len(self._sums), _PART, pause):
+                places = zip(self._begins[part], self._ends[part], self._sums[part], strict=True)
+                # What is beyond the end of the last one is no bytes there.
+                here = [found for a, b, found in places if now[a:b] != last[a:b]]
+                changed.update(dict.fromkeys(here))
             self._last = now
 
     def _add(self, record: Record, sums: dict[Key, _Sum]) -> None:

@@ -99,7 +99,7 @@ def test_whoever_answers_requests_need_not_wait_for_an_export(
 ) -> None:
     """There are pauses in it, more with more series, up to a number."""
     pauses: list[float] = []
-    monkeypatch.setattr(encoding, "sleep", pauses.append)
+    monkeypatch.setattr(encoding, "pause", lambda: pauses.append(None))
     encoder, numbers = Encoder(RESOURCE), []
     for size in (1, 500, 10_000, 20_000):
         some = [Point(m.CALCULATION_ERRORS_TOTAL, (str(n),), value=1) for n in range(size)]

@@ -151,6 +151,16 @@ def test_a_corrected_endpoint_is_used_at_once(service: Service) -> None:
     shutil.rmtree(service.state)
 
 
+def test_the_exporter_lets_requests_go_first(service: Service) -> None:
+    """Where processors are few, it has the lesser share, and interrupts nobody when it wakes up."""
+    with service.gunicorn("-w", "1"):
+        service.get("/hello/x")
+        assert service.send()
+        (exporter,) = exporters(service)
+        assert os.sched_getscheduler(exporter.pid) == os.SCHED_BATCH
+        assert exporter.nice() == 10
+
+
 def test_without_an_exporter_nothing_is_left_either(service: Service) -> None:
     """OTEL_METRICS_EXPORTER=none: the endpoint tells everything, and the folder goes at the end."""
     service.env["OTEL_METRICS_EXPORTER"] = "none"

@@ -87,3 +87,20 @@ def test_a_point_stays_the_same_object_while_nothing_changes() -> None:
     first = sums.read(None, [(process.reader, True)]).points
     second = sums.read(None, [(process.reader, True)]).points
     assert [id(point) for point in first.values()] == [id(point) for point in second.values()]
+
+
+def test_who_answers_no_request_reads_with_pauses() -> None:
+    """More of them with more series; the totals are the same."""
+    segment = MemorySegment(None, Header(1, 0, Root(1, 0, 0.0), 0, (0, 0)))
+    reader, pauses, numbers = OwnSegmentReader(segment), list[None](), []
+    sums, without = Sums(lambda: pauses.append(None)), Sums()
+    for number in range(5000):
+        key = layout.make_key(m.CALCULATION_ERRORS_TOTAL.name, (str(number),))
+        segment.append(layout.COUNTER, key, [1.0, float(number)])
+        if number in (0, 4999):
+            reader.records()
+            pauses.clear()
+            totals = sums.read(None, [(reader, True)])
+            numbers.append(len(pauses))
+            assert told(totals) == told(without.read(None, [(reader, True)]))
+    assert numbers[0] < numbers[1] < 50
