@@ -20,23 +20,24 @@ from otel_accubooks.recorder.pacing import parts, pause
 from otel_accubooks.recorder.totals import Point
 
 _AT_ONCE = 500  # series that are encoded for the first time: what the SDK needs for more is much
-_LEAST_PART = 64
+_LEAST_PART = 256
 _MOST_PARTS = 50
 _MOMENTARY = (
-    ("as_int", "start_time_unix_nano", "time_unix_nano"),
+    ("as_int", "time_unix_nano"),
     ("as_double", "time_unix_nano"),
-    ("bucket_counts", "count", "start_time_unix_nano", "sum", "time_unix_nano"),
+    ("bucket_counts", "count", "sum", "time_unix_nano"),
 )
 _FIELDS = dict(zip(("counter", "gauge", "histogram"), _MOMENTARY, strict=True))
 
 
 class _Series:
-    """A data point as bytes: what never changes, and the numbers of the point `held`, if any."""
+    """A data point as bytes: what never changes, its start, and the numbers of the point `held`, if any."""
 
-    __slots__ = ("held", "known", "last")
+    __slots__ = ("held", "known", "last", "start")
 
-    def __init__(self, known: bytes) -> None:
+    def __init__(self, known: bytes, start: float) -> None:
         self.known = known
+        self.start = start
         self.held: Point | None = None
         self.last: Point | None = None  # the point of the last request
 
@@ -103,7 +104,7 @@ class Encoder:
             for point, one in zip(some, _data(metric).data_points, strict=True):
                 for field in fields:
                     one.ClearField(field)
-                found[point.labels, point.overflow] = _Series(one.SerializeToString())
+                found[point.labels, point.overflow] = _Series(one.SerializeToString(), point.start)
             del _data(metric).data_points[:]
             self._metrics[metric.name] = metric.SerializeToString()
         return found
@@ -120,7 +121,7 @@ class Encoder:
             one.time_unix_nano = time
             if point is series.held:
                 continue
-            if kind != "gauge":
+            if point.start != series.start and kind != "gauge":
                 one.start_time_unix_nano = round(point.start * 1e9)
             if kind == "gauge":
                 one.as_double = point.value
@@ -134,6 +135,7 @@ class Encoder:
             if point is series.last:
                 # Only now: of what changes each time, it would be in vain.
                 series.known, series.held = one.SerializeToString(), point
+                series.start = point.start
             series.last = point
 
 

@@ -101,7 +101,7 @@ def test_whoever_answers_requests_need_not_wait_for_an_export(
     pauses: list[float] = []
     monkeypatch.setattr(encoding, "pause", lambda: pauses.append(None))
     encoder, numbers = Encoder(RESOURCE), []
-    for size in (1, 500, 10_000, 20_000):
+    for size in (1, 2_000, 20_000, 40_000):
         some = [Point(m.CALCULATION_ERRORS_TOTAL, (str(n),), value=1) for n in range(size)]
         encoder.request(some, 1.0)
         pauses.clear()
