@@ -22,9 +22,10 @@ on disk, without any processor. A round ends when everything has left again. The
 that takes all and forgets it. Each has one thread that runs Go; CPU is that of user and kernel.
 Target: at least {target} of the plain one's points per CPU second.
 
-What ours does besides is masking what slips through ([security](security.md)): nearly all of the
-difference, for each value in proportion to its length. The memory limit and the way between two
-pipelines are less than the noise.
+What ours does besides: it masks what slips through ([security](security.md)), for each value in
+proportion to its length; and before Prometheus it looks at the time of each point, since one of a
+wrong clock has all refused that comes with it. Of the cheapest ones, into OTLP, that is a tenth and a
+twentieth. The memory limit and the way between two pipelines are less than the noise.
 """
 _CONVERSION = """
 Who wants deltas and is sent totals needs them converted. Datadog's exporter converts by itself
