@@ -10,6 +10,7 @@ import mmap
 import os
 import uuid
 from collections.abc import Callable
+from functools import partial
 from logging import getLogger
 
 from otel_accubooks.recorder.files import SPARE_DESCRIPTORS, check_descriptors
@@ -27,8 +28,13 @@ _NEEDED = (
 LAST_SECONDS = 1.5  # counts are worth more than the share of spans
 
 
+def send_what_is_alone(interval: float) -> None:
+    """Has each process that begins to keep values in its own memory send them, each `interval` seconds."""
+    recorder.on_memory(partial(begin, interval))
+
+
 def begin(interval: float) -> None:
-    """To be called where this process began to keep values in its memory: sends them from now on.
+    """In a process that began to keep values in its memory: sends them from now on.
 
     Where there is no room for that it waits for some. Mostly there is later, and then all is shared.
     """

@@ -59,7 +59,7 @@ def begin(given: Settings, pid: int, started: float) -> None:
     if given.exports:
         from otel_accubooks.launch import alone
 
-        recorder.on_memory(partial(alone.begin, given.interval_seconds))
+        alone.send_what_is_alone(given.interval_seconds)
     if given.users_key is not None:
         from otel_accubooks.instrument import users
 
