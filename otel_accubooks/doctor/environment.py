@@ -20,7 +20,7 @@ from otel_accubooks.export.settings import interval_seconds
 from otel_accubooks.launch import environment_variables
 from otel_accubooks.launch.instrumentors import INSTRUMENTORS
 from otel_accubooks.launch.settings import read_settings
-from otel_accubooks.launch.start import left_out
+from otel_accubooks.launch.switches import left_out
 from otel_accubooks.recorder.identity import service_identity
 
 DISABLED = Kind(

@@ -16,7 +16,7 @@ from otel_accubooks.doctor.interpreter import Interpreter
 from otel_accubooks.doctor.processes import Application, Running
 from otel_accubooks.doctor.scene import Scene
 from otel_accubooks.launch.instrumentors import INSTRUMENTORS
-from otel_accubooks.launch.start import left_out
+from otel_accubooks.launch.switches import left_out
 
 NOT_INSTALLED = Kind(
     "not-installed", "wrong",

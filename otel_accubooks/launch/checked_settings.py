@@ -11,7 +11,7 @@ from otel_accubooks.contract.endpoints import DEFAULT_PREFIX
 from otel_accubooks.export.settings import DEFAULT_INTERVAL_MS, interval_seconds, users_redis
 from otel_accubooks.instrument.redis_place import DEFAULT_BUDGET_BYTES, EXPECTED, read_place
 from otel_accubooks.launch import environment_variables as ours
-from otel_accubooks.launch.start import left_out
+from otel_accubooks.launch.switches import left_out
 from otel_accubooks.recorder.recorder import DEFAULT_SERIES_LIMIT
 
 MOST_SERIES = 1_000_000

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from logging import getLogger
 from typing import Any
 
-from otel_accubooks.launch.start import asked_for, disabled
+from otel_accubooks.launch.switches import asked_for, disabled
 
 _log = getLogger("otel_accubooks")
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.distro import BaseDistro
 
-from otel_accubooks.launch.start import asked_for, disabled, settings, start
+from otel_accubooks.launch.start import settings, start
+from otel_accubooks.launch.switches import asked_for, disabled
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

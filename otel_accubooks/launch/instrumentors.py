@@ -10,7 +10,8 @@ from typing import Any
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from otel_accubooks.launch.start import begin, disabled, left_out, no_collection, start
+from otel_accubooks.launch.start import begin, no_collection, start
+from otel_accubooks.launch.switches import disabled, left_out
 
 _log = getLogger("otel_accubooks")
 

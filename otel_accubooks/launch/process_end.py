@@ -18,7 +18,7 @@ from typing import Any
 
 import wrapt
 
-from otel_accubooks.launch.start import left_out
+from otel_accubooks.launch.switches import left_out
 from otel_accubooks.recorder.files import replace_file
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.process import recorder

@@ -19,6 +19,7 @@ from otel_accubooks.launch.environment_variables import (
     OTEL_ACCUBOOKS_STATE_DIR,
     OTEL_ACCUBOOKS_TEST_ERRORS,
 )
+from otel_accubooks.launch.switches import asked_for
 from otel_accubooks.recorder.folder import default_parent, service_key
 from otel_accubooks.recorder.identity import service_identity
 from otel_accubooks.recorder.presence import derived_secret
@@ -54,8 +55,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     settings.unknown = tuple(unknown(environ))
     settings.problems += [fault.said for fault in settings.faults]
     env = {**environ, **{fault.name: fault.mended for fault in settings.faults}}
-    settings.exports = _names(env, "OTEL_METRICS_EXPORTER", "otlp")
-    if _names(env, "OTEL_TRACES_EXPORTER", "none"):
+    settings.exports = asked_for("METRICS", env, "otlp")
+    if asked_for("TRACES", env):
         filtered = env.get("OTEL_METRICS_EXEMPLAR_FILTER", "").strip().lower()
         settings.exemplars = filtered != "always_off"
     parent = env.get(OTEL_ACCUBOOKS_STATE_DIR, "").strip()
@@ -106,8 +107,3 @@ def _destination(env: Mapping[str, str]) -> dict[str, str]:
         "OTEL_EXPORTER_PROMETHEUS_PORT": "",
     }
     return {name: env.get(name) or default for name, default in names.items()}
-
-
-def _names(env: Mapping[str, str], name: str, default: str) -> bool:
-    named = (part.strip() for part in (env.get(name) or default).split(","))
-    return any(part not in ("", "none") for part in named)

@@ -13,9 +13,11 @@ import logging
 import os
 import time
 from _thread import RLock  # as it is before gevent may patch threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from otel_accubooks.launch.switches import asked_for, disabled
 
 if TYPE_CHECKING:
     from otel_accubooks.launch.settings import Settings
@@ -32,23 +34,6 @@ _beginning = RLock()
 _forked = False
 _collects = True  # False while the garbage collector is held
 _settings: Settings | None = None
-
-
-def disabled() -> bool:
-    """True where OTEL_SDK_DISABLED switches all of it off."""
-    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-
-
-def asked_for(signal: str) -> bool:
-    """True where OTEL_<signal>_EXPORTER, of TRACES or LOGS, names an exporter."""
-    named = os.environ.get(f"OTEL_{signal}_EXPORTER", "").split(",")
-    return any(name.strip() not in ("", "none") for name in named)
-
-
-def left_out(environ: Mapping[str, str] = os.environ) -> set[str]:
-    """The instrumentations that OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names."""
-    named = environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
-    return {name.strip() for name in named} - {""}
 
 
 def settings() -> Settings:

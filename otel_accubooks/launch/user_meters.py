@@ -20,7 +20,8 @@ from opentelemetry.metrics import Meter, MeterProvider, NoOpMeterProvider
 from otel_accubooks.launch.lazy_meters import LazyMeter, StandIn
 from otel_accubooks.launch.per_process import PerProcess, prepare_for_forks
 from otel_accubooks.launch.process_end import at_end
-from otel_accubooks.launch.start import begin, disabled, settings
+from otel_accubooks.launch.start import begin, settings
+from otel_accubooks.launch.switches import disabled
 from otel_accubooks.recorder.process import recorder
 
 _log = getLogger("otel_accubooks")

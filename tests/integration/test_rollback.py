@@ -167,7 +167,8 @@ def test_all_of_it(step: str, bare: Looks, application: Application) -> None:
         assert exporters(service) == []
     horse = application.worked(launcher)
     # What finds out that it is off; without the launcher there is not even that.
-    entries = ("", ".launch", ".launch.configurator", ".launch.distro", ".launch.start")
+    off = ("configurator", "distro", "start", "switches")
+    entries = ("", ".launch", *(f".launch.{name}" for name in off))
     for found, plain in zip((web, horse), bare, strict=True):
         assert changed(found, plain) == set()
         assert found.pop("ours") == [f"otel_accubooks{entry}" for entry in entries if launcher]

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 # What finds out whether there is anything to do; root is watched for a change of user.
-OFF = {
-    f"otel_accubooks{part}" for part in ("", ".launch", ".launch.configurator", ".launch.distro")
+OFF = {"otel_accubooks", "otel_accubooks.launch"} | {
+    f"otel_accubooks.launch.{part}" for part in ("configurator", "distro", "start", "switches")
 }
-OFF |= {"otel_accubooks.launch.start"}
 WAITING = OFF | {
     f"otel_accubooks.{part}"
     for part in ("launch.instrumentors", "launch.redis_imports", "recorder", "recorder.unpatched")
