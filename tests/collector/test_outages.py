@@ -136,6 +136,41 @@ def test_a_clock_that_is_wrong_holds_up_nobody_else(
     assert re.search(r"^otelcol_processor_filter_datapoints_filtered(_total)?\{.*\} 1$", told, re.M)
 
 
+@BY_EITHER_WAY
+def test_times_at_the_edge(
+    start_gateway: Start,
+    request: pytest.FixtureRequest,
+    backend: str,
+    variable: str,
+    path: str,
+) -> None:
+    """From 23 hours ago to 5 minutes ahead points are taken, and no other ones, however far."""
+    version = "prometheus3" if backend == "prometheus" else "prometheus2"
+    prometheus: Prometheus = request.getfixturevalue(version)
+    gateway = start_gateway([backend], env={variable: f"{prometheus.url}{path}"})
+    now, minute = time.time_ns(), HOUR // 60
+    taken = {"old": now - 23 * HOUR + minute, "present": now, "ahead": now + 4 * minute}
+    left_out = {
+        "too old": now - 23 * HOUR - minute,
+        "too far ahead": now + 6 * minute,
+        "without a time": 0,
+        "the last of times": 2**64 - 1,
+        "as a signed number": 2**63,
+    }
+    for route, at in (left_out | taken).items():
+        application = Application()
+        application.count(NAME, 1, route=route)
+        pushed = application.request()
+        point = pushed.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points[0]
+        point.start_time_unix_nano, point.time_unix_nano = min(at, now - 24 * HOUR), at
+        push_at(gateway, pushed, 0)
+    asked = f"last_over_time({NAME}[26h] offset -1h)"
+    eventually(lambda: {labels["route"] for labels, _ in prometheus.query(asked)}, set(taken))
+    told = httpx.get(f"http://127.0.0.1:{gateway.ports.metrics}/metrics", trust_env=False).text
+    counted = re.findall(r"^otelcol_processor_filter_datapoints_filtered\S* (\d+)$", told, re.M)
+    assert counted == [str(len(left_out))]
+
+
 def test_remote_write_takes_what_is_old_but_not_too_old(
     start_gateway: Start, prometheus2: Prometheus
 ) -> None:
