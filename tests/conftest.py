@@ -11,13 +11,14 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-# One table is made of what all of these prove.
-MODELS = Path(__file__).parent / "integration" / "models"
+INTEGRATION = Path(__file__).parent / "integration"
+# One table is made of what all of the ones prove, and all of the others look at one deployment.
+FOLDERS = (INTEGRATION / "models", INTEGRATION / "verify")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file, which share servers, run in one process and in their order."""
+    """Tests of one file, or folder, which share servers, run in one process and in their order."""
     for item in items:
-        together = MODELS if MODELS in item.path.parents else item.path
+        together = next((of for of in FOLDERS if of in item.path.parents), item.path)
         item.add_marker(pytest.mark.xdist_group(str(together)))
