@@ -105,6 +105,20 @@ def replace_file(path: Path, content: str | bytes) -> None:
         os.close(fd)
 
 
+def inode_of(fd: int) -> tuple[int, int]:
+    """Which file is open as `fd`: device and inode."""
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def is_open(fd: int, inode: tuple[int, int]) -> bool:
+    """True where `fd` is still this file: an application that closed all it had may have its own there."""
+    try:
+        return inode_of(fd) == inode
+    except OSError:
+        return False
+
+
 def lock_file(fd: int, *, shared: bool = False) -> bool:
     """Takes a POSIX lock, which dies with its process and is not inherited; True if it was had."""
     mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX

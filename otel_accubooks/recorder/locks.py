@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
-from otel_accubooks.recorder.files import folder_is_locked, is_locked, lock_file, lock_folder
+from otel_accubooks.recorder.files import (
+    folder_is_locked,
+    inode_of,
+    is_locked,
+    is_open,
+    lock_file,
+    lock_folder,
+)
 from otel_accubooks.recorder.folder import StateFolder
+
+
+class _Descriptor(NamedTuple):
+    fd: int
+    inode: tuple[int, int]
 
 
 class ServiceLock:
@@ -19,51 +32,81 @@ class ServiceLock:
     def __init__(self, folder: StateFolder, name: str) -> None:
         self._folder = folder
         self._name = name
-        self._fd: int | None = None
+        # Whoever works with a descriptor takes it out meanwhile: of two threads, or of a thread and a
+        # child that is forked then, one closes it. The other would close a file of the application.
+        self._known: list[_Descriptor] = []
+        self._forgotten = False
         self.held = False
 
     def take(self) -> bool:
         """True if this process holds the lock now. Raises OSError where there is no folder."""
-        if self._fd is None:
-            self._fd = self._open()
-        self.held = self._lock(self._fd)
-        if not self.held or self._is_there(self._fd):
-            return self.held
-        new = self._open()
-        self.held = self._lock(new)
-        os.close(self._fd)
-        self._fd = new
+        one = self._taken_out() or self._opened()
+        try:
+            self.held = self._lock(one.fd)
+            if self.held and not self._is_there(one):
+                before, one = one, self._opened()
+                try:
+                    self.held = self._lock(one.fd)
+                finally:
+                    os.close(before.fd)
+        finally:
+            self._put_back(one)
         return self.held
 
     def is_there(self) -> bool:
         """False once the lock's file was deleted, or replaced, under this process."""
-        return self._fd is not None and self._is_there(self._fd)
+        return any(self._is_there(one) for one in self._known)
 
     def is_held_elsewhere(self) -> bool:
         """True while another process holds it. Not for a process that holds it itself."""
-        for known in (self._fd, None):
-            fd = self._open() if known is None else known
-            self._fd = fd
-            if self._is_locked(fd):
-                return True
-            os.close(fd)  # free, or that of a folder which is no more
-            self._fd = None
-        return False
+        known = self._taken_out()
+        if known is not None and self._is_others(known):
+            return True
+        return self._is_others(self._opened())  # free, or that of a folder which is no more
 
     def forget(self) -> None:
-        """In a forked child: lets go of the parent's descriptor; the lock stays the parent's."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        """Lets go of it for good. In a forked child: of the parent's descriptor; the lock stays its."""
+        self._forgotten = True
         self.held = False
+        while (one := self._taken_out()) is not None:
+            os.close(one.fd)
 
-    def _is_there(self, fd: int) -> bool:
+    def _taken_out(self) -> _Descriptor | None:
+        while self._known:
+            try:
+                one = self._known.pop()
+            except IndexError:
+                break  # by another thread
+            if is_open(*one):
+                return one
+        return None
+
+    def _put_back(self, one: _Descriptor) -> None:
+        self._known.append(one)
+        if self._forgotten:  # meanwhile
+            self.forget()
+
+    def _opened(self) -> _Descriptor:
+        fd = self._open()
+        return _Descriptor(fd, inode_of(fd))
+
+    def _is_others(self, one: _Descriptor) -> bool:
+        others = True
+        try:
+            others = self._is_locked(one.fd)
+        finally:
+            if others:
+                self._put_back(one)
+            else:
+                os.close(one.fd)
+        return others
+
+    def _is_there(self, one: _Descriptor) -> bool:
         try:
             there = os.lstat(self._path())
         except OSError:
             return False
-        mine = os.fstat(fd)
-        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+        return (there.st_dev, there.st_ino) == one.inode
 
     def _path(self) -> Path:
         return self._folder.lock_path(self._name)

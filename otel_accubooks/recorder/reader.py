@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otel_accubooks.recorder import layout
-from otel_accubooks.recorder.files import effective_user, is_locked, map_file, open_regular
+from otel_accubooks.recorder.files import (
+    effective_user,
+    is_locked,
+    is_open,
+    map_file,
+    open_regular,
+)
 from otel_accubooks.recorder.header import Header, published
 from otel_accubooks.recorder.root import Root
 from otel_accubooks.recorder.segment import Segment, SegmentError
@@ -58,11 +64,11 @@ class SegmentReader:
         self.parsed: list[Record] = []  # what `records` last told
 
     def __del__(self) -> None:
-        if self._fd >= 0:
-            try:
+        try:
+            if is_open(self._fd, self.inode):
                 os.close(self._fd)
-            except (AttributeError, OSError):
-                pass  # closed by the application, with all else that it had; or Python is ending
+        except (AttributeError, TypeError, OSError):
+            pass  # it was never opened; or Python is ending
 
     @property
     def pid(self) -> int:

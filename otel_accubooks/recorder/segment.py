@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import secrets
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from otel_accubooks.recorder import layout
-from otel_accubooks.recorder.files import create, lock_file, map_file
+from otel_accubooks.recorder.files import create, inode_of, is_open, lock_file, map_file
 from otel_accubooks.recorder.header import Header, publish
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class SegmentWriter(Segment):
         self._fd = create(self._hidden)
         try:
             lock_file(self._fd)
-            self._inode = os.fstat(self._fd).st_ino
+            self._inode = inode_of(self._fd)
             self._reserved = 0
             self._reserve(layout.HEADER_BYTES)
             super().__init__(name, folder, _mapped(self._map), header)
@@ -134,6 +135,8 @@ class SegmentWriter(Segment):
     def _reserve(self, needed: int) -> None:
         # A page that the file system cannot give kills the process that touches it (SIGBUS).
         while self._reserved < needed:
+            if not is_open(self._fd, self._inode):
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(self._fd, self._reserved, layout.RESERVE_BYTES)
             else:
@@ -164,7 +167,8 @@ class SegmentWriter(Segment):
     def lost(self) -> bool:
         """True once its file was deleted, or replaced, under this process."""
         try:
-            return os.lstat(self._path).st_ino != self._inode
+            there = os.lstat(self._path)
+            return (there.st_dev, there.st_ino) != self._inode
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:
@@ -178,9 +182,5 @@ class SegmentWriter(Segment):
         """Lets go of the lock. In a forked child: of the parent's segment, whose lock stays."""
         if own.get(self.name) is self:
             del own[self.name]
-        try:
-            # An application that closed all it inherited may have another file there by now.
-            if os.fstat(self._fd).st_ino == self._inode:
-                os.close(self._fd)
-        except OSError:
-            pass
+        if is_open(self._fd, self._inode):
+            os.close(self._fd)

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from otel_accubooks.contract import metrics as m
-from otel_accubooks.recorder import fork
+from otel_accubooks.recorder import fork, layout
 from otel_accubooks.recorder.files import SPARE_DESCRIPTORS, check_descriptors
 from otel_accubooks.recorder.folder import StateFolder
+from otel_accubooks.recorder.reader import SegmentReader
 from otel_accubooks.recorder.recorder import Recorder
+from otel_accubooks.recorder.segment import SegmentWriter
 
 pytestmark = pytest.mark.usefixtures("bound")
 
@@ -56,3 +58,24 @@ def test_a_root_directory_may_have_no_devices(monkeypatch: pytest.MonkeyPatch) -
     """A server in a chroot shares its counts as any other."""
     monkeypatch.setattr(os, "devnull", "/no/such/device")
     check_descriptors()
+
+
+def test_what_has_a_number_of_ours_by_now_is_left_alone(tmp_path: Path) -> None:
+    """An application that closes all it has: its next file is not made longer, and not closed."""
+    fork.generation[0] = 0
+    folder = StateFolder(tmp_path / "services" / "one")
+    recorder = Recorder(folder)
+    recorder.counter(m.CACHE_HITS_TOTAL).labels().add(5)
+    writer = recorder.segment
+    assert isinstance(writer, SegmentWriter)
+    reader = SegmentReader(folder.path / writer.name)
+    for number in (writer._fd, reader._fd):
+        os.close(number)
+    files = [os.open(tmp_path / f"log-{i}", os.O_RDWR | os.O_CREAT) for i in range(8)]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        writer._reserve(layout.RESERVE_BYTES * 4)
+    del reader
+    writer.close()
+    assert [os.fstat(fd).st_size for fd in files] == [0] * 8
+    for fd in files:
+        os.close(fd)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -105,3 +108,100 @@ def test_deleted_files_leave_the_exporters_lock(folder: StateFolder) -> None:
         path.unlink()
     assert lock.is_there()
     assert in_child(lambda: check(not ExporterLock(folder).take())) == 0
+
+
+@contextmanager
+def held_by_another(folder: StateFolder, kind: str) -> Iterator[None]:
+    """Another process holds the lock meanwhile."""
+    seen, see = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        make(kind, folder).take()
+        os.write(see, b".")
+        signal.pause()
+    os.read(seen, 1)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(seen)
+        os.close(see)
+
+
+def lowest() -> int:
+    """The number that the next descriptor will have."""
+    free = os.dup(0)
+    os.close(free)
+    return free
+
+
+def files_of_the_application(how_many: int = 8) -> list[int]:
+    """Opened now, under the lowest numbers that are free."""
+    return [os.open(os.devnull, os.O_RDONLY) for _ in range(how_many)]
+
+
+def assert_still_open(files: list[int]) -> None:
+    """Closes them, which raises where somebody else has."""
+    for fd in files:
+        os.close(fd)
+
+
+def test_of_two_threads_one_closes_what_both_know(
+    folder: StateFolder, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one would close what the application has opened under that number meanwhile."""
+    lock = make(kind, folder)
+    with held_by_another(folder, kind):
+        assert lock.is_held_elsewhere()
+    look, files = lock._is_locked, []
+
+    def while_another_thread_looks(fd: int) -> bool:
+        held = look(fd)
+        monkeypatch.undo()
+        assert not lock.is_held_elsewhere()
+        files.extend(files_of_the_application())
+        return held
+
+    monkeypatch.setattr(lock, "_is_locked", while_another_thread_looks)
+    assert not lock.is_held_elsewhere()
+    assert_still_open(files)
+
+
+def test_who_forgets_it_beside_a_thread_that_takes_it(
+    folder: StateFolder, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the application is closed or locked, and others may have it."""
+    lock = make(kind, folder)
+    assert lock.take()
+    take, files = lock._lock, []
+
+    def while_another_thread_forgets(fd: int) -> bool:
+        monkeypatch.undo()
+        lock.forget()
+        files.extend(files_of_the_application())
+        return take(fd)
+
+    monkeypatch.setattr(lock, "_lock", while_another_thread_forgets)
+    lock.take()
+    assert_still_open(files)
+    assert in_child(lambda: check(make(kind, folder).take())) == 0
+
+
+@pytest.mark.parametrize("then", ["take", "is_held_elsewhere", "forget"])
+def test_an_application_that_closes_all_it_has_may_have_another_file_there(
+    folder: StateFolder, kind: str, then: str
+) -> None:
+    """As daemons do at their start: it is not closed, and not locked."""
+    lock = make(kind, folder)
+    if then == "is_held_elsewhere":
+        with held_by_another(folder, kind):
+            number = lowest()
+            assert lock.is_held_elsewhere()
+    else:
+        number = lowest()
+        assert lock.take()
+    os.close(number)
+    files = files_of_the_application()
+    getattr(lock, then)()
+    assert_still_open(files)
