@@ -77,7 +77,8 @@ class Prometheus(Server):
         """
         import httpx
 
-        with httpx.Client(trust_env=False, timeout=30) as client:
+        # As long as Prometheus itself gives a query: a disk that stalls is no error.
+        with httpx.Client(trust_env=False, timeout=120) as client:
             answer = client.post(f"{self.url}/api/v1/query", data={"query": promql}).json()
         if answer["status"] != "success":
             raise ValueError(f"{promql}: {answer['error']}")
