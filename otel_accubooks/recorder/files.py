@@ -23,6 +23,7 @@ _SAFELY = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NO
 SPARE_DESCRIPTORS = 16
 # From 3.13 on a mapping needs no descriptor of its own.
 _UNTRACKED: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+_staying: list[object] = []
 
 
 def check_descriptors() -> None:
@@ -117,6 +118,21 @@ def is_open(fd: int, inode: tuple[int, int]) -> bool:
         return inode_of(fd) == inode
     except OSError:
         return False
+
+
+def close_mapped(fd: int, inode: tuple[int, int], mapping: object) -> None:
+    """Closes `fd`, which is mapped, where it is still this file. Never raises.
+
+    Before Python 3.13 the mapping has a descriptor of its own, and closes it at its end: where the
+    application closed all, and has its own files there by now, it stays.
+    """
+    if not is_open(fd, inode):
+        _staying.append(mapping)
+        return
+    try:
+        os.close(fd)
+    except OSError:
+        pass  # the file system's own trouble: it is closed
 
 
 def lock_file(fd: int, *, shared: bool = False) -> bool:

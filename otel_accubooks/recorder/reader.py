@@ -8,6 +8,7 @@ from pathlib import Path
 
 from otel_accubooks.recorder import layout
 from otel_accubooks.recorder.files import (
+    close_mapped,
     effective_user,
     is_locked,
     is_open,
@@ -33,6 +34,7 @@ class SegmentReader:
     """A segment in a file. What is mapped stays readable, also where the file is deleted."""
 
     _fd = -1
+    memory = memoryview(b"")  # until it is mapped
 
     def __init__(self, path: Path) -> None:
         """Maps the file at `path`. Raises SegmentError for one that is not ours or is damaged."""
@@ -65,10 +67,10 @@ class SegmentReader:
 
     def __del__(self) -> None:
         try:
-            if is_open(self._fd, self.inode):
-                os.close(self._fd)
-        except (AttributeError, TypeError, OSError):
-            pass  # it was never opened; or Python is ending
+            if self._fd >= 0:
+                close_mapped(self._fd, self.inode, self.memory)
+        except (AttributeError, TypeError):
+            pass  # Python is ending
 
     @property
     def pid(self) -> int:
@@ -82,7 +84,7 @@ class SegmentReader:
 
     def dead(self) -> bool:
         """True if no process holds the segment any more."""
-        return not is_locked(self._fd)
+        return is_open(self._fd, self.inode) and not is_locked(self._fd)
 
     def moved(self) -> bool:
         """True once its process has written all of it to another file."""

@@ -10,7 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from otel_accubooks.recorder import layout
-from otel_accubooks.recorder.files import create, inode_of, is_open, lock_file, map_file
+from otel_accubooks.recorder.files import (
+    close_mapped,
+    create,
+    inode_of,
+    is_open,
+    lock_file,
+    map_file,
+)
 from otel_accubooks.recorder.header import Header, publish
 
 if TYPE_CHECKING:
@@ -182,5 +189,4 @@ class SegmentWriter(Segment):
         """Lets go of the lock. In a forked child: of the parent's segment, whose lock stays."""
         if own.get(self.name) is self:
             del own[self.name]
-        if is_open(self._fd, self._inode):
-            os.close(self._fd)
+        close_mapped(self._fd, self._inode, self.memory)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import re
 import tempfile
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,17 @@ def test_it_is_named_once_and_left(folder: StateFolder, how: str) -> None:
     assert damaged.exists()
     assert len(told) == 1
     assert re.search(f"segment-1-damaged {said}", told[0])
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_what_is_refused_is_closed(folder: StateFolder, tmp_path: Path, how: str) -> None:
+    """A damaged file costs no descriptor."""
+    (tmp_path / "segment-1-damaged").write_bytes(SPOILED[how][0](whole(folder)))
+    before = len(os.listdir("/dev/fd"))
+    with suppress(SegmentError):
+        SegmentReader(tmp_path / "segment-1-damaged")
+    gc.collect()
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_other_kinds_of_files_are_refused(folder: StateFolder, tmp_path: Path) -> None:

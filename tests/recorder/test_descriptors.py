@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 from collections.abc import Iterator
@@ -69,13 +70,16 @@ def test_what_has_a_number_of_ours_by_now_is_left_alone(tmp_path: Path) -> None:
     writer = recorder.segment
     assert isinstance(writer, SegmentWriter)
     reader = SegmentReader(folder.path / writer.name)
-    for number in (writer._fd, reader._fd):
-        os.close(number)
+    for name in os.listdir("/dev/fd"):
+        if str(folder.path) in os.path.realpath(f"/dev/fd/{name}"):
+            os.close(int(name))
     files = [os.open(tmp_path / f"log-{i}", os.O_RDWR | os.O_CREAT) for i in range(8)]
     with pytest.raises(OSError, match="Bad file descriptor"):
         writer._reserve(layout.RESERVE_BYTES * 4)
-    del reader
+    assert not reader.dead()
     writer.close()
+    del reader, recorder, writer
+    gc.collect()
     assert [os.fstat(fd).st_size for fd in files] == [0] * 8
     for fd in files:
         os.close(fd)
