@@ -205,3 +205,45 @@ def test_an_applications_own_route_comes_first(service: Service) -> None:
         assert "http_requests_total" in service.get("/api/monitoring/metrics").text
     service.ended()
     assert service.requests(route="/api/metrics") == 1
+
+
+DAEMON = """
+import os, time
+from app import app
+
+def asked(path, times):
+    for _ in range(times):
+        assert app.test_client().get(path).status_code == 200
+        time.sleep(0.05)
+
+def spoiled(number, fd):
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return True
+    return found.st_ino != os.stat(f"file-{number}").st_ino or found.st_size > 0
+
+asked("/hello/before", 40)
+for _ in range(2):
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+os.closerange(3, 1024)
+files = [os.open(f"file-{number}", os.O_RDWR | os.O_CREAT) for number in range(20)]
+asked("/hello/after", 60)
+told = [number for number, fd in enumerate(files) if spoiled(number, fd)]
+with open("told", "w") as file:
+    file.write(f"spoiled: {told}\\n")
+"""
+
+
+def test_a_daemon_keeps_the_files_that_it_opens(service: Service) -> None:
+    """It counts, becomes a daemon, closes all that it has, and has its own files under our numbers."""
+    (service.folder / "daemon.py").write_text(DAEMON)
+    told = service.folder / "told"
+    with service.server("python", "daemon.py", ready=lambda: True):
+        assert eventually(lambda: told.exists() and told.read_text(), 60)
+    assert told.read_text() == "spoiled: []\n"
+    service.ended()
+    assert service.requests() == 100
+    assert service.log() == ""
