@@ -174,8 +174,7 @@ class SegmentWriter(Segment):
     def lost(self) -> bool:
         """True once its file was deleted, or replaced, under this process."""
         try:
-            there = os.lstat(self._path)
-            return (there.st_dev, there.st_ino) != self._inode
+            return os.lstat(self._path).st_ino != self._inode[1]
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:
