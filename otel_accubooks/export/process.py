@@ -6,6 +6,7 @@ last counts sent. Whoever holds the exporter's lock is it; the kernel releases t
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -41,6 +42,7 @@ from otel_accubooks.recorder.totals import Point, Totals
 if TYPE_CHECKING:
     from otel_accubooks.export.scraped import Page
     from otel_accubooks.export.sending import Pusher
+    from otel_accubooks.recorder.reader import SegmentReader
 
 _log = logging.getLogger("otel_accubooks")
 
@@ -73,6 +75,7 @@ class Exporter:
         self._home = Home(folder, lock)
         self._sweep_at = 0.0
         self._arrived: list[Point] | None = None
+        self._base: SegmentReader | None = None  # before that was collected
 
     def configure(self) -> None:
         """Makes the exporters that the environment names; what is wrong goes into the status."""
@@ -162,6 +165,7 @@ class Exporter:
     def send(self) -> bool:
         """Collects and sends once; True if every receiver acknowledged. Never raises."""
         self._status.listen()
+        base = self._folding.reader.base
         try:
             points = self._collect()
             results = [self._send_by(pusher, points) for pusher in self._pushers]
@@ -173,7 +177,7 @@ class Exporter:
             return False
         self._status.sent(all(results))
         if all(results):
-            self._arrived = points
+            self._arrived, self._base = points, base
         return all(results)
 
     def _send_by(self, pusher: Pusher, points: list[Point]) -> bool:
@@ -272,13 +276,19 @@ class Exporter:
                 return False
         try:
             with self._folder.membership(leaving=True):
-                if self._service_lives():
+                if self._service_lives() or (sent and not self._nobody_came()):
                     return False
                 if sent:
                     self._folder.remove()
-        except OSError:
-            pass  # removed already, or joined while it was being removed: the rest is of no use
+        except OSError as error:
+            return error.errno != errno.EBUSY  # else removed already; but somebody is joining
         return True
+
+    def _nobody_came(self) -> bool:
+        """True unless somebody lived and died while the last counts were sent."""
+        reader = self._folding.reader
+        unchanged = reader.base is self._base and not reader.readers
+        return unchanged or self._all_arrived()
 
 
 def _counts(points: list[Point]) -> list[tuple[float, list[float]]]:

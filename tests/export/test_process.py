@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -13,8 +14,11 @@ import pytest
 from otel_accubooks.contract import metrics as m
 from otel_accubooks.export import process, spawn
 from otel_accubooks.export.process import Exporter
+from otel_accubooks.export.sending import Pusher
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.locks import ExporterLock
+from otel_accubooks.recorder.recorder import Recorder
+from otel_accubooks.recorder.totals import Point
 from otel_accubooks.stack.otlp_receiver import OtlpReceiver
 from tests.recorder.processes import Worker, record_and_die
 
@@ -85,6 +89,53 @@ def test_it_sends_when_it_is_asked_and_ends_after_the_last_process(
     assert running.ended()
     assert sink.value(HITS.name) == 14
     assert len({series.instance for series in sink.series()}) == 1
+    assert not folder.path.exists()
+
+
+def add_ten(recorder: Recorder) -> None:
+    recorder.counter(HITS).labels().add(10)
+
+
+def test_who_lives_and_dies_while_the_last_counts_are_sent_is_counted(
+    folder: StateFolder, worker: Worker, sink: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there when they were collected, and nobody is there any more afterwards."""
+    running = Running(folder)
+    eventually_asked(folder)
+    send, meanwhile = Exporter._send_by, [add_ten]
+
+    def send_by(self: Exporter, pusher: Pusher, points: list[Point]) -> bool:
+        if meanwhile:
+            record_and_die(folder, meanwhile.pop())
+        return send(self, pusher, points)
+
+    monkeypatch.setattr(Exporter, "_send_by", send_by)
+    worker.record(HITS, 1)
+    worker.kill()
+    assert running.ended()
+    assert sink.value(HITS.name) == 14
+    assert not folder.path.exists()
+
+
+def test_it_stays_for_who_is_just_joining(
+    folder: StateFolder, worker: Worker, sink: OtlpReceiver
+) -> None:
+    """However long that takes: nobody else would send what it counts."""
+    running = Running(folder)
+    eventually_asked(folder)
+    seen, see = os.pipe()
+    joining = os.fork()
+    if joining == 0:
+        with folder.membership():
+            os.write(see, b".")
+            time.sleep(1.5)
+        record_and_die(folder, add_ten)
+        os._exit(0)
+    os.read(seen, 1)
+    worker.kill()
+    assert running.ended()
+    os.waitpid(joining, 0)
+    assert sink.value(HITS.name) == 13
     assert not folder.path.exists()
 
 
