@@ -225,16 +225,16 @@ class LongRun:
         deployment, seen = self._deployment, self._seen
         assert deployment.prometheus is not None
         assert deployment.datadog is not None
-        seen.totals = list(self._truth(load))
         prometheus = Prometheus(deployment.prometheus.url)
-        for one in seen.totals:
-            one.missed = sum(
-                _in_prometheus(prometheus, one, until) - _in_prometheus(prometheus, one, since)
-                for since, until in self._alone
-            )
         give_up = time.monotonic() + _ARRIVAL_SECONDS
         while True:
+            # Again and again: the server notes an answer after it is out.
+            seen.totals = list(self._truth(load))
             for one in seen.totals:
+                one.missed = sum(
+                    _in_prometheus(prometheus, one, until) - _in_prometheus(prometheus, one, since)
+                    for since, until in self._alone
+                )
                 one.prometheus = _in_prometheus(prometheus, one)
                 one.datadog = deployment.datadog.value(one.metric, **one.labels)
             if all(one.right for one in seen.totals) or time.monotonic() > give_up:
