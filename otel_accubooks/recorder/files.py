@@ -112,6 +112,15 @@ def inode_of(fd: int) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def inode_at(path: Path) -> tuple[int, int] | None:
+    """Which file is at `path`, a link itself; None where there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def is_open(fd: int, inode: tuple[int, int]) -> bool:
     """True where `fd` is still this file: an application that closed all it had may have its own there."""
     try:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from otel_accubooks.recorder.files import (
     folder_is_locked,
+    inode_at,
     inode_of,
     is_locked,
     is_open,
@@ -72,14 +73,13 @@ class ServiceLock:
             os.close(one.fd)
 
     def _taken_out(self) -> _Descriptor | None:
-        while self._known:
+        while True:
             try:
                 one = self._known.pop()
             except IndexError:
-                break  # by another thread
+                return None
             if is_open(*one):
                 return one
-        return None
 
     def _put_back(self, one: _Descriptor) -> None:
         self._known.append(one)
@@ -102,11 +102,7 @@ class ServiceLock:
         return others
 
     def _is_there(self, one: _Descriptor) -> bool:
-        try:
-            there = os.lstat(self._path())
-        except OSError:
-            return False
-        return (there.st_dev, there.st_ino) == one.inode
+        return inode_at(self._path()) == one.inode
 
     def _path(self) -> Path:
         return self._folder.lock_path(self._name)

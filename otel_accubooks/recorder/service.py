@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from otel_accubooks.recorder import layout
+from otel_accubooks.recorder.files import inode_at
 from otel_accubooks.recorder.folder import StateFolder
 from otel_accubooks.recorder.limit import beyond, merge
 from otel_accubooks.recorder.pacing import Pause, no_pause
@@ -96,7 +96,7 @@ class ServiceReader:
 
     def adopt_base(self) -> None:
         """For the one who folds: the base is the one that was just written."""
-        inode = _inode(self.folder.base)
+        inode = inode_at(self.folder.base)
         if inode is not None and self._map_base(inode):
             self.look()
 
@@ -114,7 +114,7 @@ class ServiceReader:
     def forget_moved(self) -> None:
         """Forgets the segments that another exporter has: written anew since, or folded by it."""
         path = self.folder.path
-        held = {n for n, r in self.readers.items() if not r.moved() and _inode(path / n) is None}
+        held = {n for n, r in self.readers.items() if not r.moved() and inode_at(path / n) is None}
         # Asked for last: a file that is gone was named there before.
         held -= self._folded_elsewhere()
         self.readers = {name: reader for name, reader in self.readers.items() if name in held}
@@ -136,7 +136,7 @@ class ServiceReader:
         held = self.readers[name]
         if not held.dead():
             return False
-        inode = _inode(self.folder.path / name)
+        inode = inode_at(self.folder.path / name)
         if inode is None:
             # A process lets go of a deleted file once it has written another, which may be gone too.
             return not held.header.process_alive()
@@ -152,7 +152,7 @@ class ServiceReader:
     def refuse(self, name: str, error: SegmentError) -> None:
         """Leaves a segment alone from now on, and says so."""
         reader = self.readers.pop(name, None)
-        inode = reader.inode if reader else _inode(self.folder.path / name)
+        inode = reader.inode if reader else inode_at(self.folder.path / name)
         self._refused[name] = inode or (0, 0)
         self._say(f"a segment is not counted, and kept: {error}")
 
@@ -188,7 +188,7 @@ class ServiceReader:
                 self.readers[name] = OwnSegmentReader(mine)
             return
         path = self.folder.path / name
-        inode = _inode(path)
+        inode = inode_at(path)
         if inode is None or inode == (held.inode if held else self._refused.get(name)):
             return
         try:
@@ -204,7 +204,7 @@ class ServiceReader:
         if self._folds and self._looked:
             return False  # from then on it is this process that writes it: see `adopt_base`
         self._looked = True
-        inode = _inode(self.folder.base)
+        inode = inode_at(self.folder.base)
         held = self.base.inode if self.base else self._refused.get(self.folder.base.name)
         if inode is None or inode == held:
             return False
@@ -229,7 +229,7 @@ class ServiceReader:
         if self._folds:
             return False
         # What is held cannot give its inode to another file.
-        inode = _inode(self.folder.base)
+        inode = inode_at(self.folder.base)
         held = self.base.inode if self.base else self._refused.get(self.folder.base.name)
         return inode is not None and inode != held
 
@@ -257,11 +257,3 @@ class ServiceReader:
 
 def _folded(base: SegmentReader) -> set[str]:
     return {r.key.decode("utf-8", "replace") for r in base.records() if r.kind == layout.FOLDED}
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
