@@ -100,32 +100,30 @@ def test_what_was_queued_for_hours_is_taken(start_gateway: Start, prometheus3: P
     assert total(prometheus3) == [2.0]
 
 
-BY_EITHER_WAY = pytest.mark.parametrize(
-    ("backend", "variable", "path"),
-    [
+@pytest.fixture(
+    params=[
         ("prometheus", "PROMETHEUS_URL", ""),
         ("prometheus-remote-write", "PROMETHEUS_REMOTE_WRITE_URL", "/api/v1/write"),
         ("prometheus-standby", "PROMETHEUS_STANDBY_URL", ""),
     ],
+    ids=lambda way: way[0],
 )
-
-
-@BY_EITHER_WAY
-@pytest.mark.parametrize("hours", [-30, 30])
-def test_a_clock_that_is_wrong_holds_up_nobody_else(
-    start_gateway: Start,
-    request: pytest.FixtureRequest,
-    backend: str,
-    variable: str,
-    path: str,
-    hours: int,
-) -> None:
-    """What Prometheus cannot take for its time is left out; before it and after it all arrives."""
+def way(start_gateway: Start, request: pytest.FixtureRequest) -> tuple[Collector, Prometheus]:
+    """A gateway with each of the files that lead to Prometheus, and the one where it leads."""
+    backend, variable, path = request.param
     version = "prometheus3" if backend == "prometheus" else "prometheus2"
     prometheus: Prometheus = request.getfixturevalue(version)
+    return start_gateway([backend], env={variable: f"{prometheus.url}{path}"}), prometheus
+
+
+@pytest.mark.parametrize("hours", [-30, 30])
+def test_a_clock_that_is_wrong_holds_up_nobody_else(
+    way: tuple[Collector, Prometheus], hours: int
+) -> None:
+    """What Prometheus cannot take for its time is left out; before it and after it all arrives."""
+    gateway, prometheus = way
     application, wrong = Application(), Application("with-a-wrong-clock")
     wrong.count("cache_hits_total", 1)
-    gateway = start_gateway([backend], env={variable: f"{prometheus.url}{path}"})
     requests_are_served(application, gateway, 3)
     push_at(gateway, wrong.request(), hours)
     requests_are_served(application, gateway, 3)
@@ -136,18 +134,9 @@ def test_a_clock_that_is_wrong_holds_up_nobody_else(
     assert re.search(r"^otelcol_processor_filter_datapoints_filtered(_total)?\{.*\} 1$", told, re.M)
 
 
-@BY_EITHER_WAY
-def test_times_at_the_edge(
-    start_gateway: Start,
-    request: pytest.FixtureRequest,
-    backend: str,
-    variable: str,
-    path: str,
-) -> None:
+def test_times_at_the_edge(way: tuple[Collector, Prometheus]) -> None:
     """From 23 hours ago to 5 minutes ahead points are taken, and no other ones, however far."""
-    version = "prometheus3" if backend == "prometheus" else "prometheus2"
-    prometheus: Prometheus = request.getfixturevalue(version)
-    gateway = start_gateway([backend], env={variable: f"{prometheus.url}{path}"})
+    gateway, prometheus = way
     now, minute = time.time_ns(), HOUR // 60
     taken = {"old": now - 23 * HOUR + minute, "present": now, "ahead": now + 4 * minute}
     left_out = {
